@@ -9,7 +9,7 @@ import numpy as np
 
 from redraw.recorded.graph import INPUT, Graph, copied
 from redraw.recorded.nodes import node_name
-from redraw.recorded.operations import LOOP_JOINTS
+from redraw.recorded.operations import FLOATS, INTEGERS, LOOP_JOINTS
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import Shape, infer_shapes
 
@@ -187,7 +187,7 @@ def _equal_rows(
     if node.op != "Const" or graph.nodes[user].op in _SHAPED or node_name(tensor) in data:
         return None
     shape = shapes.get(tensor)
-    if not shape or shape[0] != size or len(shape) < 2 or node.attr["dtype"].type not in (1, 2, 3, 9, 14, 19):
+    if not shape or shape[0] != size or len(shape) < 2 or node.attr["dtype"].type not in FLOATS + INTEGERS:
         return None
     value = known_value(graph, tensor)
     if value is None or not (value == value[:1]).all():
@@ -236,7 +236,7 @@ def mixing_rows(
             continue
         tensor, axes = graph.data_inputs(name)[:2]
         of, other, over = first.get(tensor), second.get(tensor), known_value(graph, axes)
-        if of is None or other is None or over is None or node.attr["T"].type not in (1, 2, 14, 19):
+        if of is None or other is None or over is None or node.attr["T"].type not in FLOATS:
             continue
         reduced = [int(axis) % max(len(of), 1) for axis in np.atleast_1d(over)]
         if any(of[axis] is not None and of[axis] != other[axis] for axis in reduced if axis < len(of)):
