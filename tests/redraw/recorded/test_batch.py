@@ -73,6 +73,7 @@ FREED: dict[str, tuple[Draw, int, Draw]] = {
     "the rows are open": (lambda x: tf.reshape(x, [-1, WIDTH]), 0, lambda x: x),
     "another size": (lambda x: tf.reshape(x[:4], [4, WIDTH]), 0, lambda x: x[:4]),
     "filled": (lambda x: x + tf.fill([RECORDED, WIDTH], 2.0), 1, lambda x: x + 2),
+    "filled with one number": (lambda x: x + tf.fill([], 2.0), 0, lambda x: x + 2),
     "filled otherwise": (lambda x: x + tf.fill([1, WIDTH], 2.0), 0, lambda x: x + 2),
     "equal rows": (lambda x: x + constant(RECORDED, WIDTH), 1, lambda x: x + [2, 3, 4]),
     "equal blocks": (
@@ -123,6 +124,7 @@ def test_free_batch_leaves_alone_what_is_no_size_of_the_batch(draw: Draw) -> Non
     ("draw", "found"),
     [
         (lambda x: x - tf.reduce_mean(x, 0), "Mean 'Mean' is taken over the batch, and no moving average"),
+        (lambda x: x - tf.reduce_mean(tf.tanh(x * 2), 0), "Mean 'Mean' is taken over the batch"),
         (lambda x: x / tf.reduce_sum(x, [0, 1]), "Sum 'Sum' is taken over the batch"),
         (lambda x: x - tf.reduce_mean(x, -2), "Mean 'Mean' is taken over the batch"),
         (lambda x: x - tf.reduce_mean(x, 1, keepdims=True), ""),
