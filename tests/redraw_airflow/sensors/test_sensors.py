@@ -259,7 +259,7 @@ def test_sensors_of_versions_wait_for_a_push_and_for_a_change(bucket: str, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"after": "yesterday"}, "after: expected a time as 2026-01-31T00:00:00Z, got 'yesterday'"),
+        ({"after": "yesterday"}, "after: expected a time such as 2026-01-31T00:00:00Z, got 'yesterday'"),
         ({"catalogue": "gs://no-such-bucket-here"}, "no-such-bucket-here"),
         ({"gcp_conn_id": "nobody"}, "connection 'nobody': expected a Google Cloud connection, found none"),
         ({"model": None}, "model: expected a value, got none"),

@@ -11,7 +11,7 @@ from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from redraw.records.times import format_time
-from redraw_airflow.operators.failing import FAILURE_KEY
+from redraw_airflow.operators.failures import FAILURE_KEY
 from redraw_airflow.web.compat import DagRun, XComModel
 from redraw_airflow.web.views.run_records import RECORD_KEYS, plain_json
 

@@ -25,8 +25,8 @@ from redraw.records.failure import StageFailure
 from redraw.records.progress import TrainingProgress
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import AnswerComparison, PruneReport
-from redraw_airflow.operators.failing import FAILURE_KEY
-from redraw_airflow.operators.watching import PROGRESS_KEY
+from redraw_airflow.operators.failures import FAILURE_KEY
+from redraw_airflow.operators.progress import PROGRESS_KEY
 from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
 
 _KINDS: Mapping[str, type[Record]] = {
