@@ -27,7 +27,7 @@ class _LazyPages:
 
 
 class RedrawPlugin(AirflowPlugin):
-    """Pages of what is published, under `/redraw`."""
+    """The pages of published models, under `/redraw`."""
 
     name = "redraw"
     fastapi_apps = [{"app": _LazyPages(), "url_prefix": MOUNT, "name": "Redraw"}]

@@ -228,7 +228,7 @@ class StageOperator(PlacesOperator):
         names = {field.name for field in dataclasses.fields(self.stage_and_request()[1])}
         return {name: value for name, value in describe_run(context).items() if name in names}
 
-    def given(self, *names: str) -> dict[str, Any]:
+    def arguments(self, *names: str) -> dict[str, Any]:
         """Arguments that go into the request unchanged, by name."""
         return {name: getattr(self, name) for name in names}
 

@@ -70,7 +70,7 @@ class CompareAnswersOperator(StageOperator):
         """The fields of a `CompareAnswersRequest`."""
         tolerance = {} if self.tolerance is None else {"tolerance": self.tolerance}
         return {
-            **self.given("version", "other"),
+            **self.arguments("version", "other"),
             "bucket": self.bucket_or_default(),
             "requests": list(self.requests),
             "slice": list(self.slices),

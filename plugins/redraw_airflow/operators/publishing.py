@@ -76,7 +76,7 @@ class PushModelOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The fields of a `PushRequest`."""
         return {
-            **self.given("saved_model", "report", "make_live", "signing_key", "signing_certificate"),
+            **self.arguments("saved_model", "report", "make_live", "signing_key", "signing_certificate"),
             "bucket": self.bucket_or_default(),
             "approved_by": (self.approval or {}).get("approved_by"),
         }
@@ -172,7 +172,7 @@ class SetLiveOperator(StageOperator):
 
     def _other_fields(self) -> dict[str, Any]:
         names = ("allow_older", "allow_rejected", "reason", "public_key")
-        return {"bucket": self.bucket_or_default(), **self.given(*names)}
+        return {"bucket": self.bucket_or_default(), **self.arguments(*names)}
 
 
 class RollBackOperator(SetLiveOperator):

@@ -125,4 +125,4 @@ class PruneOperator(StageOperator):
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The fields of a `PruneRequest`."""
-        return {"bucket": self.bucket_or_default(), **self.given("keep", "keep_days", "apply")}
+        return {"bucket": self.bucket_or_default(), **self.arguments("keep", "keep_days", "apply")}

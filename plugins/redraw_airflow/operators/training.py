@@ -109,7 +109,7 @@ class TrainOperator(StageOperator):
         """The fields of a `TrainRequest`."""
         return {
             "out": folder.for_all_tries(),
-            **self.given("max_steps", "warm_start", "bucket"),
+            **self.arguments("max_steps", "warm_start", "bucket"),
             "catalogue": self.catalogue
             or connection_place(self.gcp_conn_id, "catalogue")
             or CHECKPOINTS.read(),
@@ -200,9 +200,9 @@ class ExportSavedModelOperator(StageOperator):
 
     Args:
         checkpoint: The checkpoint's record, its URI in the catalogue, or any other file, prefix
-            or folder that holds one.
+            or folder that contains one.
         weights: `raw` or `average`; `default` leaves it to the definition.
-        step: The step of the checkpoint, if a folder holds several.
+        step: The step of the checkpoint, if a folder contains several.
         allow_non_finite: Whether to export even if weights are NaN or infinite.
         kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
@@ -236,7 +236,7 @@ class ExportSavedModelOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The fields of an `ExportRequest`; each try writes to a folder of its own."""
         return {
-            **self.given("checkpoint", "step", "allow_non_finite"),
+            **self.arguments("checkpoint", "step", "allow_non_finite"),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
         }

@@ -84,7 +84,7 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The fields of a `ValidateRequest`; each try writes a report of its own."""
         return {
-            **self.given("saved_model", "checkpoint", "against", "reference", "allow_breaking"),
+            **self.arguments("saved_model", "checkpoint", "against", "reference", "allow_breaking"),
             "report": f"{folder.for_report()}.json",
             "waive": waivers(self.waive, self.waive_reason),
         }

@@ -163,7 +163,7 @@ class ConfirmRolloutOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The fields of a `RolloutRequest`."""
         return {
-            **self.given("version", "servers", "tolerance"),
+            **self.arguments("version", "servers", "tolerance"),
             "bucket": self.bucket_or_default(),
             "timeout": self._timeout(),
             "on_failure": self.on_failure or "report",

@@ -1,4 +1,4 @@
-"""Waiting for model servers in Airflow's triggerer, where it takes no worker."""
+"""Waits for model servers in Airflow's triggerer, which needs no worker."""
 
 from __future__ import annotations
 

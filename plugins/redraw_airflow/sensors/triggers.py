@@ -1,4 +1,4 @@
-"""Waiting in Airflow's triggerer, where it takes no worker."""
+"""Waits in Airflow's triggerer, which needs no worker."""
 
 from __future__ import annotations
 
