@@ -161,10 +161,14 @@ def _storage_command(settings: Settings) -> list[str]:
         "-I",
         "-m",
         "redraw_airflow.standalone.storage_server",
-        f"--host={HOST}",
-        f"--port={settings.gcs_port}",
-        f"--root={settings.state / 'gcs'}",
-        f"--token-file={settings.token_file}",
+        "--host",
+        HOST,
+        "--port",
+        str(settings.gcs_port),
+        "--root",
+        str(settings.state / "gcs"),
+        "--token-file",
+        str(settings.token_file),
     ]
 
 

@@ -54,9 +54,12 @@ def ask_release(settings: Settings, release: Release) -> Prediction:
         "-m",
         "redraw",
         "predict",
-        f"--model={release.model}",
-        f"--bucket={settings.model_bucket}",
-        f"--version={release.version}",
+        "--model",
+        release.model,
+        "--bucket",
+        settings.model_bucket,
+        "--version",
+        str(release.version),
     ]
     try:
         process = subprocess.run(  # noqa: S603 - this program's own command line
