@@ -47,7 +47,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("no", "plain", False),
     ],
 )
-def test_approval_wanted_by_form_or_definition(choice: str, model: str, wanted: bool) -> None:
+def test_approval_required_by_form_or_definition(choice: str, model: str, wanted: bool) -> None:
     assert approval_required(choice, model) is wanted
 
 
@@ -58,7 +58,7 @@ def test_approval_that_the_definition_asks_for_no_run_leaves_out(model: str) -> 
         approval_required("no", model)
 
 
-def test_approval_wanted_by_another_word_is_refused() -> None:
+def test_approval_required_by_another_word_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="expected one of default, yes, no, got 'perhaps'"):
         approval_required("perhaps", "mnist")
 
