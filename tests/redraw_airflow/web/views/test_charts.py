@@ -63,7 +63,7 @@ def test_draw_sparkline_fills_its_room_and_a_flat_one_stays_in_the_middle() -> N
 
 
 def test_draw_chart_of_one_figure_has_lines_around_it_within_what_it_can_be() -> None:
-    draw = functools.partial(draw_chart, measure=measure, wording=as_figure)
+    draw = functools.partial(draw_chart, measure=measure, format_value=as_figure)
     ends = {}
     for figure in (0.0, 1.0, -50.0, 50.0):
         lines = ticks(draw(rows_of([figure])))
