@@ -33,8 +33,9 @@ _IMPORTED = {
 }
 # Tests mirror the layout, but for these: the recordings that they need are made for the tests of others.
 _ELSEWHERE = {"redraw/validate/subject/recording": "redraw/recorded"}
-# And what only tests of other packages ask: roles are found for drafts, SavedModels redrawn to heal them.
-_ALSO = {"redraw/recorded": ("redraw/draft", "redraw/heal")}
+# And what only other tests ask: roles are found for drafts, SavedModels redrawn to heal them, and weights
+# mapped from the files of other frameworks.
+_ALSO = {"redraw/recorded": ("redraw/draft", "redraw/heal"), "redraw/export": ("foreign",)}
 _SOURCE_ROOTS = ("tasks", "plugins")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
 
