@@ -1,4 +1,4 @@
-"""Who asks for a change."""
+"""The person or process that requests a change."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import os
 import socket
 
 
-def who_asks(named: str | None) -> str:
-    """Who is to stand in a record: as named, or else this process's user and machine.
+def who_asks(requester: str | None) -> str:
+    """The requester that a record names: the given one, or this process's `user@machine`.
 
-    Returns:
-        That, or `user@machine`; a user without a name, as containers have them, by number.
+    A user without a name, as in containers, is given by number.
     """
-    if named:
-        return named
+    if requester:
+        return requester
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""Keep a version from being pruned, whatever the rules of retention say."""
+"""Pin a version, so that no retention rule prunes it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from redraw.storage.opening import open_storage
 
 
 def pin_version(request: PinRequest) -> LivePointer:
-    """Pin a published version, or take its pin away.
+    """Pin a published version, or remove its pin.
 
     Args:
-        request: The model, its bucket, the version, and why.
+        request: The model, its bucket, the version, and the reason.
 
     Returns:
         The live pointer, which holds the pins.
 
     Raises:
         VersionNotFound: The version was never published, or is pruned.
-        ObjectConflict: The version's objects are no longer what was published.
+        ObjectConflict: The version's objects have changed since it was published.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     model = request.model
