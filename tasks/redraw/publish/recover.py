@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from redraw.errors import InvalidRecord, NewerRecord, ObjectConflict, VersionNotFound
 from redraw.names import ModelName
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import (
     encode_record,
@@ -24,6 +23,7 @@ from redraw.publish.events.derive import announce_change
 from redraw.publish.live.pointer import copy_pointer, numbers_of, read_numbered
 from redraw.publish.live.serving_config import read_served_labels, write_serving_config
 from redraw.publish.releases import read_releases
+from redraw.publish.requester import name_requester
 from redraw.records import LivePointer, PointerChange
 from redraw.records.times import now
 from redraw.requests import RecoverRequest
@@ -67,7 +67,7 @@ def recover_pointer(request: RecoverRequest) -> LivePointer:
         change = PointerChange(
             version=pointer.version,
             changed_at=now(),
-            by=who_asks(None),
+            by=name_requester(None),
             reason="recovered: its history is lost",
         )
         pointer = replace(pointer, history=(change,))

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from redraw.errors import ObjectConflict, RedrawError, RolloutFailed, VersionNotFound, short_list
 from redraw.names import Words
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.verified import read_verified
 from redraw.publish.live.set_live import change_live, read_pointer
+from redraw.publish.requester import name_requester
 from redraw.publish.rollouts import keep_rollout
 from redraw.records import Release, Rollout, ServerRollout
 from redraw.records.times import now
@@ -99,7 +99,7 @@ def _watched(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
         seconds=time.monotonic() - started,
         tolerance=plan.tolerance if plan.questions else None,
         note="" if plan.questions else _UNRECORDED,
-        by=who_asks(request.by),
+        by=name_requester(request.by),
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.events.derive import announce_change
 from redraw.publish.live.pointer import change_pointer
 from redraw.publish.live.rules import apply_change
+from redraw.publish.requester import name_requester
 from redraw.records import LivePointer, PointerChange
 from redraw.records.times import now
 from redraw.requests import PinRequest
@@ -33,7 +33,7 @@ def pin_version(request: PinRequest) -> LivePointer:
         kind="unpin" if request.unpin else "pin",
         version=request.version,
         changed_at=now(),
-        by=who_asks(request.by),
+        by=name_requester(request.by),
         reason=request.reason or "",
     )
 

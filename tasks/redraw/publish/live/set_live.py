@@ -9,7 +9,6 @@ import logging
 
 from redraw.errors import InvalidRecord, ObjectConflict, StorageError, StorageForbidden, VersionNotFound
 from redraw.names import ModelName
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import REVISIONS, live_name, read_release
 from redraw.publish.bucket.verified import demand_verified
@@ -18,6 +17,7 @@ from redraw.publish.live import loading
 from redraw.publish.live.pointer import change_pointer, copy_pointer, read_pointer
 from redraw.publish.live.rules import apply_change
 from redraw.publish.live.serving_config import write_serving_config
+from redraw.publish.requester import name_requester
 from redraw.records import LivePointer, PointerChange, PointerChangeKind, Release
 from redraw.records.times import now
 from redraw.requests import LiveRequest
@@ -164,7 +164,7 @@ def _requested_change(request: LiveRequest, storage: Storage, pointer: LivePoint
         kind=kind,
         version=version,
         changed_at=now(),
-        by=who_asks(request.by),
+        by=name_requester(request.by),
         reason=request.reason or "",
         label=request.label or "" if kind in {"label", "unlabel"} else "",
         allow_older=request.allow_older or "",

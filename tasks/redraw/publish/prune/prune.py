@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from redraw.errors import ObjectConflict
 from redraw.names import ModelName
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.emptying import list_folders
 from redraw.publish.bucket.layout import live_name, read_records, version_folder
 from redraw.publish.events.deliver import announce
@@ -30,6 +29,7 @@ from redraw.publish.prune.index import (
 )
 from redraw.publish.prune.plan import Plan, plan_prune
 from redraw.publish.prune.removal import Removal
+from redraw.publish.requester import name_requester
 from redraw.records import LivePointer, Release
 from redraw.records.results import PruneReport
 from redraw.requests import PruneRequest
@@ -64,7 +64,9 @@ def prune_versions(request: PruneRequest) -> PruneReport:
     storage = open_storage(request.bucket)
     if request.apply:
         prepared = _mark_pruned(storage, model, request)
-        removal = Removal(storage=storage, model=model, by=who_asks(request.by), records=prepared.records)
+        removal = Removal(
+            storage=storage, model=model, by=name_requester(request.by), records=prepared.records
+        )
         removal.remove(prepared.plan.removed)
         _sweep(storage, prepared, removal)
         _unmark(storage, model, {pruned.version for pruned in prepared.plan.removed})

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from redraw.errors import InvalidRecord, NotValidated, OlderThanLive, VersionRejected
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.attachments import name_attachments
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim
 from redraw.publish.events.deliver import announce
@@ -25,6 +24,7 @@ from redraw.publish.push.objects import publish_objects
 from redraw.publish.push.release import Candidate, write_release
 from redraw.publish.push.sources import open_source
 from redraw.publish.push.versions import claim_version
+from redraw.publish.requester import name_requester
 from redraw.records import ExportedModel, PointerChange, Release, ValidationReport
 from redraw.records.attachments import METRICS_NAME, read_measured
 from redraw.records.events import ModelEvent
@@ -105,7 +105,7 @@ def _make_live(storage: Storage, release: Release, request: PushRequest) -> tupl
         change = PointerChange(
             version=release.version,
             changed_at=now(),
-            by=who_asks(request.by),
+            by=name_requester(request.by),
             reason="pushed",
             allow_rejected=request.allow_rejected or "",
         )

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from redraw.errors import StorageUnavailable
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.attachments import publish_attachments
 from redraw.publish.bucket.integrity import demand_whole
 from redraw.publish.bucket.layout import (
@@ -23,6 +22,7 @@ from redraw.publish.bucket.signing import is_release_signed, sign_release, sign_
 from redraw.publish.bucket.verified import digest_report
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.passport.passport import publish_passport
+from redraw.publish.requester import name_requester
 from redraw.records import ExportedModel, Provenance, Release, ValidationReport
 from redraw.records.files import SIGNATURE_FILE, ListedFile
 from redraw.records.times import now
@@ -156,7 +156,7 @@ def _release_of(
         provenance=Provenance(
             made_by=export.made_by,
             report_digest=digest_report(candidate.report),
-            asked_by=who_asks(request.by),
+            asked_by=name_requester(request.by),
             dag_run=request.dag_run,
             try_number=request.try_number,
             approved_by=request.approved_by,

@@ -7,7 +7,7 @@ import os
 import socket
 
 
-def who_asks(requester: str | None) -> str:
+def name_requester(requester: str | None) -> str:
     """The requester that a record names: the given one, or this process's `user@machine`.
 
     A user without a name, as in containers, is given by number.
