@@ -173,8 +173,15 @@ LISTS: dict[str, Callable[[Any], Any]] = {
 FILLS = {name: held(make) for name, make in LISTS.items()} | {
     fill.__name__: fill
     for fill in (
-        *(set_late, filled_late, shared, with_weights, models),
-        *(bare, unassigned, part_frozen, first_part_frozen),
+        set_late,
+        filled_late,
+        shared,
+        with_weights,
+        models,
+        bare,
+        unassigned,
+        part_frozen,
+        first_part_frozen,
     )
 }
 L: dict[str, Build] = {

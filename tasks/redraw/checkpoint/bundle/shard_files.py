@@ -131,7 +131,7 @@ class ShardFiles:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder last through a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_DIRECTORY)
     try:
         # Some network file systems have no such thing as a folder's sync.
         with contextlib.suppress(OSError):

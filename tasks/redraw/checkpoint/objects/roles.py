@@ -45,9 +45,24 @@ _SLOTS = "_variables"
 # What an average without bias keeps in addition to itself.
 _DEBIASING = {f"{AVERAGE_SUFFIX}/biased", f"{AVERAGE_SUFFIX}/local_step"}
 _SLOT_SUFFIXES = {
-    *("Adam", "Adam_1", "Momentum", "RMSProp", "RMSProp_1", "RMSProp_2", "Adagrad", "AdagradDA"),
-    *("Adadelta", "Adadelta_1", "Ftrl", "Ftrl_1", "gradient_accumulator", "gradient_squared_accumulator"),
-    *("adam_m", "adam_v", "lamb_m", "lamb_v"),
+    "Adam",
+    "Adam_1",
+    "Momentum",
+    "RMSProp",
+    "RMSProp_1",
+    "RMSProp_2",
+    "Adagrad",
+    "AdagradDA",
+    "Adadelta",
+    "Adadelta_1",
+    "Ftrl",
+    "Ftrl_1",
+    "gradient_accumulator",
+    "gradient_squared_accumulator",
+    "adam_m",
+    "adam_v",
+    "lamb_m",
+    "lamb_v",
 }
 _NUMBERED = re.compile(r"_\d+$")
 _OPTIMIZER_NAMES = {"beta1_power", "beta2_power"}
