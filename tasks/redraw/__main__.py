@@ -172,21 +172,21 @@ def _choices(hint: Any) -> list[str] | None:
 
 
 def _request(cls: type[Request], parsed: argparse.Namespace) -> Request:
-    given = {
+    values = {
         json_key(declared): getattr(parsed, declared.name)
         for declared in fields(cls)
         if getattr(parsed, declared.name) not in (MISSING, None)
     }
     if parsed.request is None:
-        return _from_flags(cls, given)
-    if given:
-        raise UsageError(f"--request holds the whole request; got --{next(iter(given))} as well.")
+        return _from_flags(cls, values)
+    if values:
+        raise UsageError(f"--request holds the whole request; got --{next(iter(values))} as well.")
     return cls.from_json(_read_json(parsed.request))
 
 
-def _from_flags(cls: type[Request], given: dict[str, Any]) -> Request:
+def _from_flags(cls: type[Request], values: dict[str, Any]) -> Request:
     try:
-        return cls.from_json(given)
+        return cls.from_json(values)
     except InvalidRequest as err:
         raise UsageError(str(err)) from err
 
@@ -240,8 +240,8 @@ def _end_threads(status: int) -> None:
     threads = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
-    if left := [thread.name for thread in threads if thread.is_alive()]:
-        sys.stderr.write(f"WARNING redraw: ended with threads that still ran: {', '.join(left)}\n")
+    if running := [thread.name for thread in threads if thread.is_alive()]:
+        sys.stderr.write(f"WARNING redraw: ended with threads that still ran: {', '.join(running)}\n")
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -54,7 +54,7 @@ class Command:
         )
         # Lone surrogates of a name that is no UTF-8, and what could command a terminal.
         sys.stdout.write(
-            _UNPRINTABLE.sub(lambda found: json.dumps(found[0], allow_nan=False)[1:-1], text) + "\n"
+            _UNPRINTABLE.sub(lambda match: json.dumps(match[0], allow_nan=False)[1:-1], text) + "\n"
         )
 
 

@@ -262,7 +262,7 @@ def printable(text: str) -> str:
 
 def error_named(name: str) -> type[RedrawError]:
     """The error class of that name, or `RedrawError` for a name from elsewhere."""
-    found = globals().get(name)
-    if isinstance(found, type) and issubclass(found, RedrawError):
-        return found
+    error = globals().get(name)
+    if isinstance(error, type) and issubclass(error, RedrawError):
+        return error
     return RedrawError

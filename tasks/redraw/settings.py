@@ -76,7 +76,7 @@ CONTROL_FD = "REDRAW_CONTROL_FD"
 # Which of them are no packages is said of each: the others stay usable.
 _PACKAGES = Kind(expected="packages", parse=lambda text: tuple(name.strip() for name in text.split(",")))
 # What each of them has to be is said where they are asked.
-_SERVERS = Kind(expected="model servers", parse=lambda text: tuple(one.strip() for one in text.split(",")))
+_SERVERS = Kind(expected="model servers", parse=lambda text: tuple(name.strip() for name in text.split(",")))
 
 MODELS: Setting[tuple[str, ...]] = Setting(
     name="models",

@@ -44,9 +44,9 @@ class Uri(str):
         if isinstance(text, cls):
             return text
         text = os.fspath(text)
-        scheme, separator, rest = text.rpartition("://")
+        scheme, separator, path = text.rpartition("://")
         # Of a path that is the root the slash stays.
-        checked = super().__new__(cls, f"{scheme}{separator}{rest.rstrip('/')}" or text)
+        checked = super().__new__(cls, f"{scheme}{separator}{path.rstrip('/')}" or text)
         if "://" not in checked and (_CONTROLS.search(checked) or len(checked) > _LONGEST):
             raise InvalidName(
                 f"path {text!r:.200}: expected UTF-8, at most {_LONGEST} characters, no control characters."

@@ -52,10 +52,10 @@ def ask_version(request: AskRequest) -> Answer:
     """
     storage = open_storage(request.bucket)
     release, _ = read_verified(storage, request.model, request.version)
-    asked = request.inputs
-    if asked is None:
-        asked = example_requests(storage, release).get(request.signature, {})
-    inputs = _read_inputs(release, request.signature, asked)
+    values = request.inputs
+    if values is None:
+        values = example_requests(storage, release).get(request.signature, {})
+    inputs = _read_inputs(release, request.signature, values)
     cache = Path(request.cache) if request.cache else None
     # The process comes up while the version is fetched.
     with ServingProcess(
@@ -70,7 +70,7 @@ def ask_version(request: AskRequest) -> Answer:
         version=release.version,
         uri=release.uri,
         signature=request.signature,
-        inputs=asked,
+        inputs=values,
         outputs=encode_outputs(release.uri, outputs),
         seconds=seconds,
         load_seconds=model.load_seconds,
@@ -78,12 +78,12 @@ def ask_version(request: AskRequest) -> Answer:
     )
 
 
-def _read_inputs(release: Release, signature: str, asked: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _read_inputs(release: Release, signature: str, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
     where = f"{release.uri}, signature {signature!r}"
     if signature not in release.signatures:
-        listed = ", ".join(sorted(release.signatures))
-        raise InvalidRequest(f"{where}: expected one of {listed}. Correct the request.")
-    return decode_inputs(where, release.signatures[signature], asked)
+        names = ", ".join(sorted(release.signatures))
+        raise InvalidRequest(f"{where}: expected one of {names}. Correct the request.")
+    return decode_inputs(where, release.signatures[signature], values)
 
 
 def _load(serving: ServingProcess, version: CachedVersion) -> LoadedModel:

@@ -27,7 +27,7 @@ _MOST_BYTES = 4_000_000_000
 _LOCK = "redraw.lock"
 # Versions by their digest, and those that are being fetched: all else in the folder is somebody's own.
 _VERSION = re.compile(r"[0-9a-f]{64}")
-_FETCHED = re.compile(rf"\.[0-9a-f]{{64}}\..+{re.escape(PARTIAL_SUFFIX)}")
+_PARTIAL = re.compile(rf"\.[0-9a-f]{{64}}\..+{re.escape(PARTIAL_SUFFIX)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def cached_version(
     with (root / _LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder = root / release.digest
-        fetched = not _is_whole(folder, release)
+        fetched = not _is_current(folder, release)
         if fetched:
             _make_room(root, most_bytes - release.size_bytes)
             _fetch(storage, release, folder)
@@ -87,8 +87,8 @@ def cached_version(
 
 
 def _default_cache() -> Path:
-    if found := CACHE.read():
-        return found
+    if folder := CACHE.read():
+        return folder
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "redraw"
     except RuntimeError as err:
@@ -98,7 +98,7 @@ def _default_cache() -> Path:
         ) from err
 
 
-def _is_whole(folder: Path, release: Release) -> bool:
+def _is_current(folder: Path, release: Release) -> bool:
     if not folder.is_dir():
         return False
     if scan_tree(folder).digest == release.digest:
@@ -119,11 +119,11 @@ def _fetch(storage: Storage, release: Release, folder: Path) -> None:
 def _make_room(root: Path, most_bytes: int) -> None:
     """Remove what a fetch that was killed left, and what was asked longest ago until the rest fits."""
     folders = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()]
-    for folder in filter(lambda path: _FETCHED.fullmatch(path.name), folders):
+    for folder in filter(lambda path: _PARTIAL.fullmatch(path.name), folders):
         shutil.rmtree(folder)
     versions = [path for path in folders if _VERSION.fullmatch(path.name)]
-    left = 0
+    total = 0
     for folder in sorted(versions, key=lambda path: path.stat().st_mtime, reverse=True):
-        left += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        if left > most_bytes:
+        total += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        if total > most_bytes:
             shutil.rmtree(folder)

@@ -104,10 +104,10 @@ def _recorded(storage: Storage, release: Release) -> Iterator[tuple[str, Inputs]
 
 def _first_row(signature: Signature | None, request: Any) -> Inputs | None:
     """The inputs that a record holds; None where they are not those of the signature."""
-    given = {decode_text(entry.key): entry.value for entry in request.inputs}
-    if signature is None or set(given) != set(signature.inputs):
+    tensors = {decode_text(entry.key): entry.value for entry in request.inputs}
+    if signature is None or set(tensors) != set(signature.inputs):
         return None
-    rows = {name: _row(signature.inputs[name], value) for name, value in given.items()}
+    rows = {name: _row(signature.inputs[name], value) for name, value in tensors.items()}
     return None if None in rows.values() else rows
 
 

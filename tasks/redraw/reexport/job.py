@@ -56,7 +56,7 @@ class Job:
             logger.exception("%s", self.uri)
             return self._failed(f"{type(err).__name__}: {err}")
 
-    def ended(self, release: Release, outcome: Outcome) -> ReexportedCheckpoint:
+    def succeeded(self, release: Release, outcome: Outcome) -> ReexportedCheckpoint:
         """Its row, of a version that is there."""
         row = ReexportedCheckpoint(
             uri=self.uri,

@@ -6,11 +6,11 @@ JSON object, or as the URI where the stage before left it. Only the standard lib
 is imported here: the operators build these without TensorFlow.
 """
 
-from redraw.requests.asking import AskRequest as AskRequest
-from redraw.requests.asking import CompareAnswersRequest as CompareAnswersRequest
-from redraw.requests.asking import DifferencesRequest as DifferencesRequest
-from redraw.requests.asking import ExamplesRequest as ExamplesRequest
-from redraw.requests.asking import PredictRequest as PredictRequest
+from redraw.requests.answers import AskRequest as AskRequest
+from redraw.requests.answers import CompareAnswersRequest as CompareAnswersRequest
+from redraw.requests.answers import DifferencesRequest as DifferencesRequest
+from redraw.requests.answers import ExamplesRequest as ExamplesRequest
+from redraw.requests.answers import PredictRequest as PredictRequest
 from redraw.requests.exporting import DraftRequest as DraftRequest
 from redraw.requests.exporting import ExportRequest as ExportRequest
 from redraw.requests.exporting import HealRequest as HealRequest

@@ -89,10 +89,10 @@ class LiveRequest(Request):
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
         super().__post_init__()
-        asked = [self.set is not None, self.previous, self.remove_label]
-        if sum(asked) > 1:
+        actions = [self.set is not None, self.previous, self.remove_label]
+        if sum(actions) > 1:
             raise InvalidRequest(
-                f"live request: expected at most one of set, previous and remove_label, got {sum(asked)}."
+                f"live request: expected at most one of set, previous and remove_label, got {sum(actions)}."
                 " Say what to do."
             )
         if self.from_version is not None and not self.previous:

@@ -56,9 +56,9 @@ def settle_times(request: Request, command: str, *names: str) -> None:
         InvalidRequest: One is no time; the message names it.
     """
     for name in names:
-        given = getattr(request, name)
+        text = getattr(request, name)
         try:
             # The only way to set a field of a frozen dataclass while it is made.
-            object.__setattr__(request, name, None if given is None else parse_time(given))
+            object.__setattr__(request, name, None if text is None else parse_time(text))
         except ValueError as err:
             raise InvalidRequest(f"{command} request: {name}: {err}. Correct it.") from err

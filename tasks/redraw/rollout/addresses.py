@@ -74,8 +74,8 @@ class Server:
         """
         if self.protocol == "vertex":
             return (self.host,)
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+        infos = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        addresses = dict.fromkeys(str(address[0]) for *_, address in infos)
         # Of a machine's two names for itself a server often hears only one.
         if self.host == "localhost" and len(addresses) > 1:
             addresses.pop("::1", None)
@@ -91,14 +91,14 @@ def parse_servers(texts: Iterable[str]) -> tuple[Server, ...]:
     Raises:
         InvalidRequest: One has another form, or there is none, or too many.
     """
-    named = dict.fromkeys(text.strip().rstrip("/") for given in texts for text in given.split(","))
-    named.pop("", None)
-    if not 0 < len(named) <= _MOST:
+    names = dict.fromkeys(text.strip().rstrip("/") for listing in texts for text in listing.split(","))
+    names.pop("", None)
+    if not 0 < len(names) <= _MOST:
         raise InvalidRequest(
-            f"servers: expected 1 to {_MOST} of them, got {len(named)}. Name them with --servers, or in"
+            f"servers: expected 1 to {_MOST} of them, got {len(names)}. Name them with --servers, or in"
             " REDRAW_SERVERS."
         )
-    return tuple(map(_parse, named))
+    return tuple(map(_parse, names))
 
 
 def _parse(text: str) -> Server:

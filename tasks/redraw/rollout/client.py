@@ -86,7 +86,7 @@ class Client(Protocol):
         """
 
 
-def shown(text: object) -> str:
+def short_text(text: object) -> str:
     """What a server said: printable, and short enough for a message."""
     return one_line(printable(str(text)[: 4 * _LONGEST]), _LONGEST)
 
@@ -101,12 +101,12 @@ def judge_versions(version: int, states: Mapping[int, tuple[str, str]]) -> Look:
     Source:
         https://github.com/tensorflow/serving/blob/2.19.1/tensorflow_serving/apis/get_model_status.proto
     """
-    loaded = tuple(sorted(one for one, (state, _) in states.items() if state == "AVAILABLE"))
+    loaded = tuple(sorted(number for number, (state, _) in states.items() if state == "AVAILABLE"))
     state, error = states.get(version, ("", ""))
     if state == "AVAILABLE":
         return Look(state="loaded", received=f"version {version} loaded", versions=loaded)
     if state == "END" and error:
-        received = f"version {version} failed to load: {shown(error)}"
+        received = f"version {version} failed to load: {short_text(error)}"
         return Look(state="load_failed", received=received, versions=loaded)
     if state in {"START", "LOADING"}:
         return Look(state="loading", received=f"version {version} loading", versions=loaded)

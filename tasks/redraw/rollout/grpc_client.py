@@ -26,7 +26,7 @@ from redraw.checkpoint.bundle.messages import (
     parse_message,
 )
 from redraw.rollout.addresses import Server
-from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
+from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, short_text
 from redraw.serving.tensor_proto import read_tensor_proto
 
 _STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
@@ -104,15 +104,15 @@ class _NotThere(Exception):
 
 
 def _failure(err: grpc.RpcError, seconds: float, most: int) -> Exception:
-    code, details = err.code(), shown(err.details() or "no reason")
+    code, details = err.code(), short_text(err.details() or "no reason")
     if code == grpc.StatusCode.NOT_FOUND:
         return _NotThere(details)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return NotReached(f"no answer within {seconds:.3g} s")
     if code in _PASSING:
         return NotReached(details)
-    bound = f" of at most {most} bytes" if code == grpc.StatusCode.RESOURCE_EXHAUSTED else ""
-    return BadAnswer(f"{code.name} instead of an answer{bound}: {details}")
+    limit = f" of at most {most} bytes" if code == grpc.StatusCode.RESOURCE_EXHAUSTED else ""
+    return BadAnswer(f"{code.name} instead of an answer{limit}: {details}")
 
 
 def _encode(value: np.ndarray) -> bytes:
@@ -146,21 +146,21 @@ def decode_answer(target: Target, question: Question, content: bytes) -> dict[st
     outputs = {decode_text(entry.key): entry.value for entry in response.outputs}
     if lacking := sorted(set(question.specs) - set(outputs)):
         raise BadAnswer(f"an answer without the output {lacking[0]!r}")
-    found = {}
+    values = {}
     for name, spec in question.specs.items():
         try:
             most = math.prod(max(size, 1) for size in question.outputs[name].shape)
             value = read_tensor_proto(outputs[name], most)
         except MalformedError as err:
-            raise BadAnswer(f"output {name!r}: {shown(err)}") from err
+            raise BadAnswer(f"output {name!r}: {short_text(err)}") from err
         if name_of_array(value) != spec.dtype:
             raise BadAnswer(f"output {name!r}: {name_of_array(value)} instead of {spec.dtype}")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def _parse(message: Any, content: bytes) -> Any:
     try:
         return parse_message(message, content)
     except MalformedError as err:
-        raise BadAnswer(shown(err)) from err
+        raise BadAnswer(short_text(err)) from err

@@ -14,7 +14,7 @@ from typing import Any
 
 from redraw.records.codec import JsonMismatch
 from redraw.records.json_text import parse_json
-from redraw.rollout.client import BadAnswer, NotReached, shown
+from redraw.rollout.client import BadAnswer, NotReached, short_text
 
 _MOST_STATUS = 1 << 20
 # What a gateway says of a server behind it that starts or restarts.
@@ -42,8 +42,8 @@ class Reply:
 def error_of(reply: Reply) -> str:
     """Why a server refused, in its own words: TensorFlow Serving's text, or the message in Google's."""
     error = reply.value.get("error") if isinstance(reply.value, Mapping) else None
-    said = error.get("message") if isinstance(error, Mapping) else error
-    return shown(said or "no reason")
+    message = error.get("message") if isinstance(error, Mapping) else error
+    return short_text(message or "no reason")
 
 
 class _Connection(http.client.HTTPConnection):
@@ -98,25 +98,25 @@ def ask_http(
     """
     connection = _Connection(where, seconds)
     content = None if body is None else json.dumps(body, allow_nan=False).encode()
-    sent = {"Content-Type": "application/json", "Connection": "close", **(headers or {})}
+    all_headers = {"Content-Type": "application/json", "Connection": "close", **(headers or {})}
     try:
         with _ending(connection, seconds):
-            connection.request("GET" if content is None else "POST", path, content, sent)
+            connection.request("GET" if content is None else "POST", path, content, all_headers)
             response = connection.getresponse()
             if response.status in _PASSING:
                 raise NotReached(f"HTTP status {response.status}")
             if 300 <= response.status < 400:
-                to = shown(response.getheader("Location", "nowhere"))
+                to = short_text(response.getheader("Location", "nowhere"))
                 raise BadAnswer(f"a redirect to {to}, which is not followed")
-            read = response.read(most + 1)
+            received = response.read(most + 1)
     except TimeoutError as err:
         raise NotReached(f"no answer within {seconds:.3g} s") from err
     except (OSError, http.client.HTTPException) as err:
-        raise NotReached(shown(str(err) or type(err).__name__)) from err
-    if len(read) > most:
+        raise NotReached(short_text(str(err) or type(err).__name__)) from err
+    if len(received) > most:
         raise BadAnswer(f"an answer of more than {most} bytes")
     try:
-        return Reply(status=response.status, value=parse_json(read, most))
+        return Reply(status=response.status, value=parse_json(received, most))
     except JsonMismatch:
         return Reply(status=response.status, value=None)
 

@@ -18,7 +18,7 @@ import numpy as np
 from redraw.checkpoint.bundle.dtypes import name_of_array
 from redraw.errors import InvalidRequest
 from redraw.rollout.addresses import Server
-from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
+from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, short_text
 from redraw.rollout.http import HttpAddress, Reply, ask_http, error_of
 from redraw.serving.values import decode_tensor, encode_values
 
@@ -72,11 +72,11 @@ class KServeClient(RestClient):
         self._v2 = reply.status != _UNKNOWN
         if not self._v2:
             return self._look_v1(target, seconds)
-        given = _object(reply).get("versions")
-        named = [str(one) for one in given] if isinstance(given, list) else []
-        versions = tuple(int(one) for one in named if one.isdecimal() and len(one) < _LONGEST_VERSION)
-        if len(versions) == len(named) > 0 and target.version not in versions:
-            return judge_versions(target.version, {one: ("AVAILABLE", "") for one in versions})
+        entries = _object(reply).get("versions")
+        names = [str(item) for item in entries] if isinstance(entries, list) else []
+        versions = tuple(int(item) for item in names if item.isdecimal() and len(item) < _LONGEST_VERSION)
+        if len(versions) == len(names) > 0 and target.version not in versions:
+            return judge_versions(target.version, {item: ("AVAILABLE", "") for item in versions})
         by_version = target.version in versions
         version = f"/versions/{target.version}" if by_version else ""
         ready = ask_http(self._where, f"{path}{version}/ready", seconds=seconds)
@@ -96,12 +96,12 @@ class KServeClient(RestClient):
         body = {"inputs": [_tensor(name, value) for name, value in question.inputs.items()]}
         reply = ask_http(self._where, path, seconds=seconds, body=body, most=question.most_bytes)
         outputs = _object(reply).get("outputs")
-        found = {
-            str(one.get("name")): _reshaped(one)
-            for one in (outputs if isinstance(outputs, list) else [])
-            if isinstance(one, Mapping)
+        values = {
+            str(output.get("name")): _reshaped(output)
+            for output in (outputs if isinstance(outputs, list) else [])
+            if isinstance(output, Mapping)
         }
-        return _decode(question, found)
+        return _decode(question, values)
 
     def _look_v1(self, target: Target, seconds: float) -> Look:
         reply = ask_http(self._where, f"/v1/models/{quote(target.model)}", seconds=seconds)
@@ -158,7 +158,7 @@ def _decode(question: Question, outputs: Mapping[str, Any]) -> dict[str, np.ndar
             for name, spec in question.specs.items()
         }
     except InvalidRequest as err:
-        raise BadAnswer(shown(str(err).removesuffix(" Correct the request."))) from err
+        raise BadAnswer(short_text(str(err).removesuffix(" Correct the request."))) from err
 
 
 def _object(reply: Reply) -> Mapping[str, Any]:
@@ -179,15 +179,15 @@ def _ready() -> Look:
 
 def decode_states(reply: Reply) -> Iterator[tuple[int, tuple[str, str]]]:
     """Each version with its state and an error's message; raises as `Client.look`."""
-    listed = _object(reply).get("model_version_status")
-    if not isinstance(listed, list):
+    entries = _object(reply).get("model_version_status")
+    if not isinstance(entries, list):
         raise BadAnswer("an answer without model_version_status")
-    for one in listed:
-        version = str(one.get("version")) if isinstance(one, Mapping) else ""
+    for entry in entries:
+        version = str(entry.get("version")) if isinstance(entry, Mapping) else ""
         if version.isdecimal() and len(version) < _LONGEST_VERSION:
-            status = one.get("status")
+            status = entry.get("status")
             error = status.get("error_message") if isinstance(status, Mapping) else ""
-            yield int(version), (str(one.get("state")), str(error or ""))
+            yield int(version), (str(entry.get("state")), str(error or ""))
 
 
 def _tensor(name: str, value: np.ndarray) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def _tensor(name: str, value: np.ndarray) -> dict[str, Any]:
 def _reshaped(output: Mapping[str, Any]) -> Any:
     """An output's values as lists in lists, however they were sent."""
     data, shape = output.get("data"), output.get("shape")
-    flat = isinstance(data, list) and not any(isinstance(one, list) for one in data)
+    flat = isinstance(data, list) and not any(isinstance(item, list) for item in data)
     if not flat or not isinstance(shape, list) or len(shape) < 2:  # noqa: PLR2004 - a vector is its list
         return data
     try:
@@ -210,4 +210,6 @@ def _reshaped(output: Mapping[str, Any]) -> Any:
         values[:] = data
         return values.reshape(shape).tolist()
     except (TypeError, ValueError) as err:
-        raise BadAnswer(f"output {shown(output.get('name'))!r}: values that do not fit its shape") from err
+        raise BadAnswer(
+            f"output {short_text(output.get('name'))!r}: values that do not fit its shape"
+        ) from err

@@ -63,10 +63,10 @@ def confirm_rollout(request: RolloutRequest) -> Rollout:
         tolerance=tolerance or 0.0,
         timeout=request.timeout,
     )
-    rollout = _watched(release, plan, request)
+    rollout = _watch_servers(release, plan, request)
     if not rollout.confirmed and request.on_failure == "roll-back":
         keep_rollout(storage, rollout)  # why, if this process ends after the roll-back
-        rollout = _rolled_back(storage, rollout, request)
+        rollout = _roll_back(storage, rollout, request)
     keep_rollout(storage, rollout)
     if not rollout.confirmed:
         raise RolloutFailed(_message(rollout), report=rollout)
@@ -84,7 +84,7 @@ def _live(storage: Storage, request: RolloutRequest) -> int:
     return live
 
 
-def _watched(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
+def _watch_servers(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
     # The moment is for people; how long it took is by a clock that nobody sets.
     began_at, started = now(), time.monotonic()
     _logger.info("asking %s for %s", ", ".join(server.text for server in plan.servers), release.uri)
@@ -103,10 +103,10 @@ def _watched(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
     )
 
 
-def _rolled_back(storage: Storage, rollout: Rollout, request: RolloutRequest) -> Rollout:
+def _roll_back(storage: Storage, rollout: Rollout, request: RolloutRequest) -> Rollout:
     """Leave the version, if it is live still; a roll-back that is not made is no error of its own."""
     reason = request.reason or f"not rolled out: {_failed(rollout)[0]}"
-    asked = LiveRequest(
+    live_request = LiveRequest(
         model=rollout.model,
         bucket=request.bucket,
         previous=True,
@@ -116,25 +116,25 @@ def _rolled_back(storage: Storage, rollout: Rollout, request: RolloutRequest) ->
         public_key=request.public_key,
     )
     try:
-        pointer = change_live(asked)
+        pointer = change_live(live_request)
         return replace(rollout, rolled_back_to=pointer.version, events=pointer.events)
     except ObjectConflict as err:
-        made, why = None, f"Not rolled back: {err}"
+        restored, note = None, f"Not rolled back: {err}"
     except RedrawError as err:
-        made, why = _made_all_the_same(storage, rollout), f"Not rolled back: {type(err).__name__}: {err}"
-        why = str(err) if made else why
-    return replace(rollout, rolled_back_to=made, note=" ".join(filter(None, (rollout.note, why))))
+        restored = _version_after_rollback(storage, rollout)
+        note = str(err) if restored else f"Not rolled back: {type(err).__name__}: {err}"
+    return replace(rollout, rolled_back_to=restored, note=" ".join(filter(None, (rollout.note, note))))
 
 
-def _made_all_the_same(storage: Storage, rollout: Rollout) -> int | None:
+def _version_after_rollback(storage: Storage, rollout: Rollout) -> int | None:
     """The version that is live by a roll-back whose last requests failed; None if it was not made."""
     try:
         pointer = read_pointer(storage, rollout.model)
     except RedrawError as err:
         _logger.warning("whether %s is still live cannot be read: %s", rollout.uri, err)
         return None
-    left = str(rollout.version) in pointer.rejected and pointer.version != rollout.version
-    return pointer.version if left else None
+    was_left = str(rollout.version) in pointer.rejected and pointer.version != rollout.version
+    return pointer.version if was_left else None
 
 
 def _failed(rollout: Rollout) -> list[ServerRollout]:
@@ -143,9 +143,9 @@ def _failed(rollout: Rollout) -> list[ServerRollout]:
 
 def _message(rollout: Rollout) -> str:
     failed = _failed(rollout)
-    listed = short_list(failed, "the servers without it", separator=" ")
+    names = short_list(failed, "the servers without it", separator=" ")
     back = f"Rolled back: version {rollout.rolled_back_to} is live again." if rollout.rolled_back_to else ""
     note = "" if back and rollout.note == _UNRECORDED else rollout.note
     end = "".join(f" {text}" for text in (back, note) if text)
     servers = f"{len(failed)} of {len(rollout.servers)} servers"
-    return f"{servers} not confirmed after {rollout.seconds:.1f} s: {listed}{end}"
+    return f"{servers} not confirmed after {rollout.seconds:.1f} s: {names}{end}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from redraw.rollout.addresses import Server
-from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
+from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, short_text
 from redraw.rollout.http import HttpAddress, Reply, ask_http, error_of
 from redraw.rollout.rest import columns, decode_columns
 from redraw.storage.credentials import storage_credentials
@@ -56,14 +56,16 @@ class VertexClient:
         reply = self._ask(self._endpoint, seconds)
         if reply.status == _UNKNOWN:
             return Look(state="unknown_model", received=f"no such endpoint: {error_of(reply)}")
-        found = _object(reply)
-        split = found.get("trafficSplit")
-        getting = {str(key) for key, share in split.items() if share} if isinstance(split, Mapping) else set()
-        deployed = found.get("deployedModels")
+        endpoint = _object(reply)
+        split = endpoint.get("trafficSplit")
+        receiving = (
+            {str(key) for key, share in split.items() if share} if isinstance(split, Mapping) else set()
+        )
+        deployed = endpoint.get("deployedModels")
         states = dict[int, tuple[str, str]]()
-        for one in (deployed if isinstance(deployed, list) else [])[:_MOST_DEPLOYED]:
-            if isinstance(one, Mapping) and (version := self._version_of(one, seconds)):
-                busy = str(one.get("id")) in getting
+        for entry in (deployed if isinstance(deployed, list) else [])[:_MOST_DEPLOYED]:
+            if isinstance(entry, Mapping) and (version := self._version_of(entry, seconds)):
+                busy = str(entry.get("id")) in receiving
                 states[version] = ("AVAILABLE" if busy else states.get(version, ("LOADING", ""))[0], "")
         look = judge_versions(target.version, states)
         if look.state == "loaded" and len(look.versions) > 1:
@@ -102,7 +104,7 @@ class VertexClient:
             if not self._credentials.valid:
                 self._credentials.refresh(Request())
         except GoogleAuthError as err:
-            raise NotReached(f"no credentials for Vertex AI: {shown(err)}") from err
+            raise NotReached(f"no credentials for Vertex AI: {short_text(err)}") from err
         headers: dict[str, str] = {}
         self._credentials.apply(headers)
         return headers

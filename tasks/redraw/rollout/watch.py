@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from redraw.records.rollout import ServerRollout, ServerState
 from redraw.rollout.addresses import Server
-from redraw.rollout.client import BadAnswer, Client, NotReached, Question, Target, shown
+from redraw.rollout.client import BadAnswer, Client, NotReached, Question, Target, short_text
 from redraw.rollout.golden import compare
 from redraw.rollout.grpc_client import GrpcClient
 from redraw.rollout.rest import KServeClient, RestClient
@@ -105,7 +105,7 @@ _Key = tuple[Server, str]
 class _Watch:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._seen: dict[_Key, ServerRollout] = {}
+        self._results: dict[_Key, ServerRollout] = {}
         # How often an address came up: what was seen of it before it was gone counts no longer.
         self._turns = Counter[_Key]()
         self._changed = threading.Condition()
@@ -117,13 +117,13 @@ class _Watch:
         try:
             with self._changed:
                 for server in self._plan.servers:
-                    self._seen[server, ""] = self._blank(server, "")
+                    self._results[server, ""] = self._blank(server, "")
                     self._start(self._follow_name, server)
                 self._wait()
                 if self._error is not None:
                     raise self._error
-                order = sorted(self._seen, key=lambda key: (self._plan.servers.index(key[0]), key[1]))
-                return tuple(self._seen[key] for key in order)
+                order = sorted(self._results, key=lambda key: (self._plan.servers.index(key[0]), key[1]))
+                return tuple(self._results[key] for key in order)
         finally:
             self._ended.set()  # however it ends: the threads ask no more
 
@@ -133,17 +133,17 @@ class _Watch:
         # Each is asked once, however little time there is.
         self._changed.wait_for(lambda: self._settled() or self._all_asked(), _GRACE_SECONDS)
         if self._failed():
-            left = self._began + timeout - time.monotonic()
-            self._changed.wait_for(self._settled, max(0.0, min(_GRACE_SECONDS, left)))
+            remaining = self._began + timeout - time.monotonic()
+            self._changed.wait_for(self._settled, max(0.0, min(_GRACE_SECONDS, remaining)))
 
     def _settled(self) -> bool:
-        return self._error is not None or all(one.state in _FINAL for one in self._seen.values())
+        return self._error is not None or all(result.state in _FINAL for result in self._results.values())
 
     def _all_asked(self) -> bool:
-        return all(one.received != _UNASKED for one in self._seen.values())
+        return all(result.received != _UNASKED for result in self._results.values())
 
     def _failed(self) -> bool:
-        return any(one.state in _FAILED for one in self._seen.values())
+        return any(result.state in _FAILED for result in self._results.values())
 
     def _start(self, function: Callable[..., None], *arguments: object) -> None:
         def run() -> None:
@@ -175,17 +175,19 @@ class _Watch:
             try:
                 self._take_addresses(server, server.resolve())
             except OSError as err:
-                unnamed = replace(self._blank(server, ""), received=f"no address of that name: {shown(err)}")
+                unnamed = replace(
+                    self._blank(server, ""), received=f"no address of that name: {short_text(err)}"
+                )
                 self._note((server, ""), 0, unnamed)
             self._ended.wait(_LONGEST_PAUSE)
 
     def _take_addresses(self, server: Server, addresses: tuple[str, ...]) -> None:
         with self._changed:
-            known = {key[1] for key in self._seen if key[0] == server}
-            for gone in known.difference(addresses):
-                del self._seen[server, gone]
-            for address in set(addresses) - known:
-                self._seen[server, address] = self._blank(server, address)
+            current = {key[1] for key in self._results if key[0] == server}
+            for address in current.difference(addresses):
+                del self._results[server, address]
+            for address in set(addresses) - current:
+                self._results[server, address] = self._blank(server, address)
                 self._turns[server, address] += 1
                 self._start(self._follow, server, address, self._turns[server, address])
             self._changed.notify_all()
@@ -193,9 +195,11 @@ class _Watch:
     def _note(self, key: _Key, turn: int, now: ServerRollout) -> bool:
         """Keep what was seen, unless the address was dropped or time is up; says whether to go on."""
         with self._changed:
-            if self._ended.is_set() or key not in self._seen or turn != self._turns[key]:
+            if self._ended.is_set() or key not in self._results or turn != self._turns[key]:
                 return False
-            self._seen[key] = replace(now, advice=_ADVICE[now.state], seconds=time.monotonic() - self._began)
+            self._results[key] = replace(
+                now, advice=_ADVICE[now.state], seconds=time.monotonic() - self._began
+            )
             self._changed.notify_all()
             return now.state not in _FINAL
 
@@ -255,7 +259,7 @@ class _Watch:
             return replace(now, state="no_status", received=received)
         now = replace(now, compared=tuple(compared), largest_error=largest if compared else None)
         if problems:
-            return replace(now, state="wrong_answer", received=shown("; ".join(problems)))
+            return replace(now, state="wrong_answer", received=short_text("; ".join(problems)))
         received = f"{now.received}, the same answers" if compared else now.received
         return replace(now, state="confirmed", received=received)
 
@@ -263,4 +267,4 @@ class _Watch:
 def _unanswered(last: ServerRollout, err: NotReached) -> ServerRollout:
     if last.loaded_seconds is None:
         return replace(last, state="unreachable", received=str(err))
-    return replace(last, state="stopped", received=f"the version loaded, and then {shown(err)}")
+    return replace(last, state="stopped", received=f"the version loaded, and then {short_text(err)}")

@@ -130,9 +130,11 @@ class RemoteRunFolder(RunFolder):
         files = [
             scan_file(path, f"checkpoints/{path.name}") for path in prefix.parent.glob(f"{prefix.name}.*")
         ]
-        kept = {(file.name, file.size, file.crc32c) for file in files}
+        current = {(file.name, file.size, file.crc32c) for file in files}
         # What a process that was killed has left of the same step: another training's, so never whole.
-        self._remove([item for item in self._items(step) if (item.name, item.size, item.crc32c) not in kept])
+        self._remove(
+            [item for item in self._items(step) if (item.name, item.size, item.crc32c) not in current]
+        )
         in_parallel(self._create, [file for file in files if not file.name.endswith(_INDEX)])
         in_parallel(self._create, [file for file in files if file.name.endswith(_INDEX)])
 
@@ -158,27 +160,27 @@ class RemoteRunFolder(RunFolder):
             self._storage.delete(item.name, item.generation)
 
     def _read(self, name: str) -> bytes | None:
-        found = self._storage.read_with_generation(name, _LARGEST)
-        if found is None:
+        stored = self._storage.read_with_generation(name, _LARGEST)
+        if stored is None:
             return None
-        self._generations[name] = found[1]
-        return found[0]
+        self._generations[name] = stored[1]
+        return stored[0]
 
     def _put(self, name: str, data: bytes) -> None:
         """Write an object in place of what this process knows of it."""
         try:
-            self._generations[name] = self._written(name, data).generation
+            self._generations[name] = self._write(name, data).generation
         except (AlreadyThere, Changed) as err:
-            known = self._storage.read_with_generation(name, _LARGEST)
+            stored = self._storage.read_with_generation(name, _LARGEST)
             # The answer to the first of two requests may have been lost.
-            if known is None or known[0] != data:
+            if stored is None or stored[0] != data:
                 raise ObjectConflict(
                     f"{self.uri}/{name}: expected what this process wrote there, got another's."
                     " Another process continues this run: leave it to that one."
                 ) from err
-            self._generations[name] = known[1]
+            self._generations[name] = stored[1]
 
-    def _written(self, name: str, data: bytes) -> StoredObject:
+    def _write(self, name: str, data: bytes) -> StoredObject:
         generation = self._generations.get(name)
         if generation is None:
             return self._storage.create(name, data)

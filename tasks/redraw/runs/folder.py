@@ -107,7 +107,7 @@ class RunFolder:
         Raises:
             InvalidRecord: A line other than the last is damaged.
         """
-        found: dict[int, Evaluation] = {}
+        evaluations: dict[int, Evaluation] = {}
         lines = self._metrics.read_text().splitlines() if self._metrics.exists() else []
         for number, line in enumerate(lines, start=1):
             try:
@@ -119,8 +119,8 @@ class RunFolder:
                     f"{self.uri}/{METRICS}, line {number}: expected step, time and metrics, got {line!r:.60}."
                     " Train into a new folder."
                 ) from err
-            found[evaluation.step] = evaluation
-        return found
+            evaluations[evaluation.step] = evaluation
+        return evaluations
 
     def last_metrics(self) -> Metrics:
         """The newest evaluation's metrics; empty before the first."""

@@ -102,11 +102,11 @@ def _find(
             logger.warning("skipped the version %d: %s", version, err)
             continue
         if release is not None and release.pruned is None and same_release(release):
-            return release if _is_whole(storage, claim) else None
+            return release if _is_complete(storage, claim) else None
     return None
 
 
-def _is_whole(storage: Storage, claim: Claim) -> bool:
+def _is_complete(storage: Storage, claim: Claim) -> bool:
     """Whether its objects are there; a push puts back what was lost, or says what is in the way."""
     try:
         demand_whole(storage, claim)
