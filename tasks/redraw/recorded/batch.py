@@ -9,7 +9,7 @@ import numpy as np
 
 from redraw.recorded.graph import INPUT, Graph, copied
 from redraw.recorded.nodes import node_name
-from redraw.recorded.operations import LOOP_JOINTS
+from redraw.recorded.operations import FLOATS, INTEGERS, LOOP_JOINTS
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import Shape, infer_shapes
 
@@ -31,9 +31,8 @@ TRIED = (23, 29)
 _OTHER_SIZE = 7
 
 
-def data_nodes(graph: Graph, outputs: list[str]) -> set[str]:
+def data_nodes(graph: Graph) -> set[str]:
     """The nodes whose values the inputs decide, not only their shapes."""
-    reached = graph.reach(outputs)
     users = graph.users(graph.nodes)
     queue = [name for name in graph.nodes if name.startswith(INPUT)]
     seen = set(queue)
@@ -42,7 +41,7 @@ def data_nodes(graph: Graph, outputs: list[str]) -> set[str]:
             if user not in seen and graph.nodes[user].op not in _OF_SHAPE_ALONE:
                 seen.add(user)
                 queue.append(user)
-    return seen | (seen & reached.keys())
+    return seen
 
 
 def free_batch(graph: Graph, outputs: list[str], size: int, shapes: Mapping[str, Shape]) -> int:
@@ -57,7 +56,7 @@ def free_batch(graph: Graph, outputs: list[str], size: int, shapes: Mapping[str,
     Returns:
         How many constants were freed.
     """
-    data = data_nodes(graph, outputs)
+    data = data_nodes(graph)
     freed = 0
     batch: str | None = None
     for name in graph.reach(outputs):
@@ -142,19 +141,20 @@ def _freed_shape(graph: Graph, inputs: list[str], size: int, shapes: Mapping[str
     if asked is None or asked.ndim != 1 or not asked.size or int(asked[0]) <= 0 or int(asked[0]) % size:
         return None
     rest = [int(value) for value in asked[1:]]
-    given = shapes.get(inputs[0])
+    given = _elements(shapes.get(inputs[0]))
     if -1 in rest:
-        if given is None or None in given or rest.count(-1) > 1:
+        if given is None:
             return None
-        known = math.prod(value for value in rest if value != -1) * int(asked[0])
-        rest[rest.index(-1)] = math.prod(value or 0 for value in given) // known
-    elif (
-        given is not None
-        and None not in given
-        and math.prod(v or 0 for v in given) != int(asked[0]) * math.prod(rest)
-    ):
+        rest[rest.index(-1)] = given // (math.prod(value for value in rest if value != -1) * int(asked[0]))
+    elif given is not None and given != int(asked[0]) * math.prod(rest):
         return None
     return [-1, *rest]
+
+
+def _elements(shape: Shape | None) -> int | None:
+    """How many elements there are; None where a size is unknown."""
+    sizes = [size for size in shape or () if size is not None]
+    return math.prod(sizes) if shape is not None and len(sizes) == len(shape) else None
 
 
 def _batch_size(graph: Graph) -> str:
@@ -187,7 +187,7 @@ def _equal_rows(
     if node.op != "Const" or graph.nodes[user].op in _SHAPED or node_name(tensor) in data:
         return None
     shape = shapes.get(tensor)
-    if not shape or shape[0] != size or len(shape) < 2 or node.attr["dtype"].type not in (1, 2, 3, 9, 14, 19):
+    if not shape or shape[0] != size or len(shape) < 2 or node.attr["dtype"].type not in FLOATS + INTEGERS:
         return None
     value = known_value(graph, tensor)
     if value is None or not (value == value[:1]).all():
@@ -228,7 +228,7 @@ def mixing_rows(
         }
         sizes.append(infer_shapes(graph, outputs, given))
     first, second = sizes
-    data = data_nodes(graph, outputs)
+    data = data_nodes(graph)
     found = []
     for name in graph.reach(outputs):
         node = graph.nodes[name]
@@ -236,7 +236,7 @@ def mixing_rows(
             continue
         tensor, axes = graph.data_inputs(name)[:2]
         of, other, over = first.get(tensor), second.get(tensor), known_value(graph, axes)
-        if of is None or other is None or over is None or node.attr["T"].type not in (1, 2, 14, 19):
+        if of is None or other is None or over is None or node.attr["T"].type not in FLOATS:
             continue
         reduced = [int(axis) % max(len(of), 1) for axis in np.atleast_1d(over)]
         if any(of[axis] is not None and of[axis] != other[axis] for axis in reduced if axis < len(of)):

@@ -158,7 +158,7 @@ def _infer(
     graph: Graph, outputs: list[str], kept: tuple[str, ...]
 ) -> tuple[tuple[Replacement, ...], tuple[Average, ...]]:
     """Serve averages for statistics of the batch, and leave chance out; refuse what has no such form."""
-    averages = find_averages(graph, outputs, data_nodes(graph, outputs))
+    averages = find_averages(graph, outputs, data_nodes(graph))
     served, used, refused = serve_averages(graph, outputs, averages)
     removed, problems = remove_chance(graph, outputs, kept)
     inner, others = redraw_bodies(graph, outputs, kept)
