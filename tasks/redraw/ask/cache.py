@@ -1,7 +1,7 @@
-"""Published versions on a local disk, by digest: fetched once, whole, and the oldest making room.
+"""A local cache of published versions by digest, which removes the oldest to make room.
 
-<cache>/redraw.lock held while the folders change, and while one of them is loaded
-<cache>/<digest>/   a version's files; its time says when it was last asked
+<cache>/redraw.lock locked while the folders change, and while one of them is loaded
+<cache>/<digest>/   a version's files; its modification time is that of its last use
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from redraw.storage.opening import Storage
 
 _MOST_BYTES = 4_000_000_000
 _LOCK = "redraw.lock"
-# Versions by their digest, and those that are being fetched: all else in the folder is somebody's own.
+# The names of versions and of partial downloads; other files in the folder are not touched.
 _VERSION = re.compile(r"[0-9a-f]{64}")
 _PARTIAL = re.compile(rf"\.[0-9a-f]{{64}}\..+{re.escape(PARTIAL_SUFFIX)}")
 
@@ -37,7 +37,7 @@ class CachedVersion:
     Attributes:
         release: Its record.
         folder: Its files.
-        fetched: Whether they had to be fetched just now.
+        fetched: Whether they had to be downloaded now.
     """
 
     release: Release
@@ -49,20 +49,19 @@ class CachedVersion:
 def cached_version(
     storage: Storage, release: Release, cache: Path | None = None, most_bytes: int = _MOST_BYTES
 ) -> Iterator[CachedVersion]:
-    """Have a version's files on the local disk while the block runs.
+    """Provide a version's files on the local disk while the block runs.
 
     Args:
         storage: The model bucket.
         release: The version's record.
-        cache: The folder that keeps versions; `$REDRAW_CACHE`, or one in the user's own
-            cache folder, by default.
-        most_bytes: What all of them may take.
+        cache: The folder of the cache; by default `$REDRAW_CACHE`, or a folder in the user's cache folder.
+        most_bytes: The largest size of the cache.
 
     Yields:
-        The version, whole: its digest is that of its record.
+        The complete version: its digest is that of its record.
 
     Raises:
-        InvalidRequest: The version by itself is larger than the cache.
+        InvalidRequest: The version is larger than the cache.
         ObjectConflict: The version's objects are not what was published.
         DiskFull: There is no room for its files.
         StorageError: The bucket cannot be read.
@@ -117,7 +116,7 @@ def _fetch(storage: Storage, release: Release, folder: Path) -> None:
 
 
 def _make_room(root: Path, most_bytes: int) -> None:
-    """Remove what a fetch that was killed left, and what was asked longest ago until the rest fits."""
+    """Remove partial downloads, and the least recently used versions until the others fit."""
     folders = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()]
     for folder in filter(lambda path: _PARTIAL.fullmatch(path.name), folders):
         shutil.rmtree(folder)

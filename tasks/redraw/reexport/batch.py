@@ -1,7 +1,6 @@
-"""One batch: what its checkpoints share, and what becomes of each.
+"""A batch of checkpoints: what they share, and how each is prepared and published.
 
-A checkpoint is prepared (exported and validated), then published; while one is published the next
-may be prepared.
+A checkpoint is prepared (exported and validated), then published; meanwhile the next one may be prepared.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Source = Checkpoint | Uri
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checkpoint whose export was validated, and what is to be pushed."""
+    """A checkpoint whose export was validated, and the request to push it."""
 
     job: Job
     folder: Path
@@ -48,10 +47,10 @@ class Prepared:
 
 
 class Batch:
-    """What the checkpoints of a batch share; a context manager.
+    """The resources that the checkpoints of a batch share; a context manager.
 
     Attributes:
-        events: That its versions were published.
+        events: The events of its published versions.
 
     Raises:
         InvalidDefinition: The model's definition cannot be loaded.
@@ -63,18 +62,18 @@ class Batch:
         self._request = request
         demand_checks(self._validate_request(Uri(""), Uri("")).waivers)
         self._storage = open_storage(request.bucket)
-        # A bucket that is not there is no fault of the first checkpoint's.
+        # A missing bucket must fail the batch, not its first checkpoint.
         read_pointer(self._storage, request.model)
         self._exporter = Exporter()
-        # Nor is a definition that cannot be loaded.
+        # So must a definition that cannot be loaded.
         self._exporter.maker(request.model)
         self._reports = request.out.absolute()
         self._room = contextlib.ExitStack()
         self._scratch = self._room.enter_context(scratch_folder("reexport"))
         self._validator = Validator()
-        # By definition: checkpoints of other times may need another one.
+        # By definition, because checkpoints of other times may need another one.
         self._recipes: dict[str, Recipe] = {}
-        # By the export's folder: a checkpoint that is given twice is there the second time.
+        # By the export's folder: if a checkpoint is given twice, the second waits for the first.
         self._unpublished: dict[str, threading.Event] = {}
         self.events: list[ModelEvent] = []
 
@@ -94,12 +93,12 @@ class Batch:
             source: Its record or its URI.
 
         Returns:
-            What is to be published, or what became of it already; a failure is reported in the row, for the
-            next checkpoint is none the worse.
+            The checkpoint to publish, or its row if it is published or failed; a failure does not affect the
+            next checkpoints.
 
         Raises:
-            StorageUnavailable: The storage does not answer: the rest would fare no better.
-            DiskFull: No space is left, for any other either.
+            StorageUnavailable: The storage does not answer, so the other checkpoints would fail, too.
+            DiskFull: No space is left for any checkpoint.
         """
         job = Job(
             uri=source.uri if isinstance(source, Checkpoint) else source,
@@ -120,13 +119,13 @@ class Batch:
         return job.attempt(prepare)
 
     def publish(self, prepared: ReexportedCheckpoint | Prepared) -> ReexportedCheckpoint:
-        """Publish what was prepared; in another thread, if that is wanted, while the next one is prepared.
+        """Publish a prepared checkpoint, perhaps in another thread while the next one is prepared.
 
         Returns:
-            What became of it.
+            Its row.
 
         Raises:
-            StorageUnavailable: As `prepare`.
+            StorageUnavailable: The storage does not answer, so the other checkpoints would fail, too.
         """
         if isinstance(prepared, ReexportedCheckpoint):
             return prepared
@@ -154,8 +153,8 @@ class Batch:
             published.wait()
 
     def _export_or_find(self, source: Source, record: Checkpoint, folder: Path) -> Release | PushRequest:
-        """The version of a checkpoint that is there, or the push of one that is made now."""
-        # Until one was exported, it is not known what the graph of all of them is.
+        """The existing version of a checkpoint, or the request to push a new export."""
+        # The graph of the definition is known only after the first export.
         definition = find_fitting(self._request.model, record.trained_at).module
         recipe = self._recipes.get(definition)
         release = find_same_source(self._storage, record, recipe) if recipe else None
@@ -202,7 +201,7 @@ class Batch:
 
 
 def _remove(export: Path) -> None:
-    """Remove an export and its records: a batch takes the room of two, of one made and one being sent."""
+    """Remove an export and its records: a batch needs room for two, one being made and one being pushed."""
     shutil.rmtree(export, ignore_errors=True)
     for suffix in (".json", ".files.json", ".ledger.json"):
         Path(f"{export}{suffix}").unlink(missing_ok=True)

@@ -1,9 +1,8 @@
-"""What each stage is asked: one dataclass a command, the same from flags and from JSON.
+"""The requests of stages: one dataclass for each command, from flags or from JSON.
 
-The field's name with hyphens is the flag, its JSON key is the name itself (or
-`metadata["key"]`), its comment in `Attributes` is the help. A record is given as a
-JSON object, or as the URI where the stage before left it. Only the standard library
-is imported here: the operators build these without TensorFlow.
+A field's name with hyphens is its flag, and its name (or `metadata["key"]`) is its JSON key. A record is
+given as a JSON object, or as the URI that the stage before wrote. This package imports only the standard
+library, because the operators build requests without TensorFlow.
 """
 
 from redraw.requests.answers import AskRequest as AskRequest

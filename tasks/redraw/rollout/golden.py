@@ -1,4 +1,4 @@
-"""The recorded requests of a version, and whether a server's answers are the recorded ones."""
+"""Read the recorded requests of a version, and compare a server's answers with the recorded ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from redraw.storage.opening import Storage
 
 
 def read_questions(storage: Storage, release: Release) -> tuple[tuple[Question, ...], float | None]:
-    """The recorded requests of a version, checked against its record; none if it was published without.
+    """The recorded requests of a version, checked against its record; none if the version has none.
 
     Returns:
         The requests, and how much floats may differ.
@@ -57,11 +57,11 @@ def read_questions(storage: Storage, release: Release) -> tuple[tuple[Question, 
 def compare(
     question: Question, answered: Mapping[str, np.ndarray], tolerance: float
 ) -> tuple[list[str], float]:
-    """What differs from the recorded answer, by output, and the largest difference between floats.
+    """The differences from the recorded answer, by output, and the largest difference between floats.
 
     Args:
         question: The request with its recorded answer.
-        answered: What the server answered.
+        answered: The server's answer.
         tolerance: How much floats may differ, absolute and relative.
     """
     problems, largest = list[str](), 0.0

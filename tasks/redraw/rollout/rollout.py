@@ -1,7 +1,7 @@
 """Wait until every model server has a version and answers as recorded; roll back if one does not.
 
-live pointer ─► models.config, a mirror ─► servers ◄─ watch.py asks each: which version? this request?
-                                              └─► Rollout, next to the version; a roll-back, if asked for
+live pointer ─► models.config, a mirror ─► servers ◄─ watch.py asks each for its version and its answers
+                                              └─► Rollout, next to the version; a rollback, if requested
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def confirm_rollout(request: RolloutRequest) -> Rollout:
     """Wait until model servers have a version and answer as recorded.
 
     Args:
-        request: The model, its bucket, the servers, how long they have, and what to do if one fails.
+        request: The model, its bucket, the servers, the timeout, and what to do if a server fails.
 
     Returns:
-        What each server showed; all have the version. It is stored next to the version, too.
+        The result of each server; all have the version. It is also stored next to the version.
 
     Raises:
-        RolloutFailed: A server does not have it, or answers otherwise; its `report` is the result.
-        InvalidRequest: A server is named in another form, or none is.
+        RolloutFailed: A server does not have it, or gives other answers; its `report` is the result.
+        InvalidRequest: A server has another form, or none is named.
         VersionNotFound: There is no such version, or none is live.
         ObjectConflict: The recorded answers are not what was published.
         VerificationFailed: The version's records contradict each other.
@@ -65,7 +65,7 @@ def confirm_rollout(request: RolloutRequest) -> Rollout:
     )
     rollout = _watch_servers(release, plan, request)
     if not rollout.confirmed and request.on_failure == "roll-back":
-        keep_rollout(storage, rollout)  # why, if this process ends after the roll-back
+        keep_rollout(storage, rollout)  # the reason, in case this process ends after the rollback
         rollout = _roll_back(storage, rollout, request)
     keep_rollout(storage, rollout)
     if not rollout.confirmed:
@@ -85,7 +85,7 @@ def _live(storage: Storage, request: RolloutRequest) -> int:
 
 
 def _watch_servers(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
-    # The moment is for people; how long it took is by a clock that nobody sets.
+    # The start is for people; the duration is measured with a monotonic clock.
     began_at, started = now(), time.monotonic()
     _logger.info("asking %s for %s", ", ".join(server.text for server in plan.servers), release.uri)
     servers = watch(plan)
@@ -104,7 +104,7 @@ def _watch_servers(release: Release, plan: Plan, request: RolloutRequest) -> Rol
 
 
 def _roll_back(storage: Storage, rollout: Rollout, request: RolloutRequest) -> Rollout:
-    """Leave the version, if it is live still; a roll-back that is not made is no error of its own."""
+    """Roll back from the version if it is still live; if that fails, a note says why."""
     reason = request.reason or f"not rolled out: {_failed(rollout)[0]}"
     live_request = LiveRequest(
         model=rollout.model,
@@ -127,7 +127,7 @@ def _roll_back(storage: Storage, rollout: Rollout, request: RolloutRequest) -> R
 
 
 def _version_after_rollback(storage: Storage, rollout: Rollout) -> int | None:
-    """The version that is live by a roll-back whose last requests failed; None if it was not made."""
+    """The live version after a rollback whose last requests failed; None if the rollback was not made."""
     try:
         pointer = read_pointer(storage, rollout.model)
     except RedrawError as err:

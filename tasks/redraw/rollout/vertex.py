@@ -1,4 +1,4 @@
-"""An endpoint of Vertex AI: which of a model's registered versions gets its requests.
+"""A client for endpoints of Vertex AI: find which registered version of a model gets the requests.
 
 Redraw labels what it registers with `redraw-version`; the endpoint names the registered version.
 
@@ -35,12 +35,12 @@ _UNKNOWN, _FORBIDDEN, _FOUND = 404, (401, 403), 200
 
 
 class VertexClient:
-    """One endpoint; the token goes to Google's own host, by TLS, and nowhere else.
+    """One endpoint; the token is sent only to Google's own host, with TLS.
 
     Args:
         server: The endpoint.
         where: Where to connect; the endpoint's host by default.
-        credentials: Whose; by default those that open the bucket.
+        credentials: The credentials; by default those that open the bucket.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class VertexClient:
         self._credentials = credentials
 
     def look(self, target: Target, seconds: float) -> Look:
-        """Ask which version the endpoint's requests go to; raises as `Client.look`."""
+        """Ask which version gets the endpoint's requests; see `Client.look`."""
         reply = self._ask(self._endpoint, seconds)
         if reply.status == _UNKNOWN:
             return Look(state="unknown_model", received=f"no such endpoint: {error_of(reply)}")
@@ -74,12 +74,12 @@ class VertexClient:
         return look
 
     def answer(self, target: Target, question: Question, seconds: float) -> Mapping[str, np.ndarray]:
-        """Ask a recorded request as the container takes it; raises as `Client.look`."""
+        """Send a recorded request in the container's format; see `Client.answer`."""
         reply = self._ask(f"{self._endpoint}:rawPredict", seconds, columns(question), question.most_bytes)
         return decode_columns(question, reply)
 
     def _version_of(self, deployed: Mapping[str, Any], seconds: float) -> int | None:
-        """The version that a deployed model was registered as; None of one that Redraw did not register."""
+        """The version of a deployed model; None if Redraw did not register it."""
         model, number = str(deployed.get("model")).partition("@")[0], str(deployed.get("modelVersionId"))
         if not _MODEL.fullmatch(model) or not _NUMBER.fullmatch(number):
             return None
