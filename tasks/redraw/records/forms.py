@@ -53,7 +53,7 @@ def _is_amount(number: float) -> bool:
 
 
 _is_object_name = _is_valid(check_object_name)
-_SHAPE = Form(f"at most {HIGHEST_RANK} least from 0 on, of fewer than 2^63 elements", _is_shape)
+_SHAPE = Form(f"at most {HIGHEST_RANK} dimensions from 0 on, of fewer than 2^63 elements", _is_shape)
 
 Digest = Annotated[str, _matches("a SHA-256 of 64 hexadecimal digits", "[0-9a-f]{64}")]
 Revision = Annotated[str, _matches("a commit of 40 or 64 hexadecimal digits", "[0-9a-f]{40}|[0-9a-f]{64}")]
