@@ -90,7 +90,7 @@ SCRATCH: Setting[Path | None] = Setting(
     name="scratch",
     kind=PATH,
     default=None,
-    description="folder of a machine for what lies in a bucket while a stage works on it",
+    description="local folder for a stage's copies of objects in a bucket",
     unset="`redraw-UID` in `$TMPDIR`",
     example="/large/redraw",
 )

@@ -94,8 +94,8 @@ class RecordedDefinition(GraphFunctionDefinition):
             for name, spec in entry.inputs.items()
         }
         inputs = {name: (tensor, shapes.get(name)) for name, tensor in self.inputs.items()}
-        asked = Asked(inputs=inputs, outputs=self.outputs, constants=self.constants, kept=self.stateful_ops)
-        return redraw_recording(self.opened, asked)
+        choices = Asked(inputs=inputs, outputs=self.outputs, constants=self.constants, kept=self.stateful_ops)
+        return redraw_recording(self.opened, choices)
 
     def cut_of(self, signature: str, name: str) -> str:
         """The key in `inputs` of a signature's input."""
@@ -107,7 +107,7 @@ class RecordedDefinition(GraphFunctionDefinition):
 
     def build(self, mode: Mode) -> Callable[[Any], Any]:
         """The network for `serve`; it draws the same graph for every mode."""
-        return sharing_variables(lambda asked: self._draw(*asked))
+        return sharing_variables(lambda question: self._draw(*question))
 
     def graph(self, mode: Mode, features: Any) -> Any:
         """Draw every output of the recording, which is the same for every mode.

@@ -77,7 +77,7 @@ class AdoptRequest(Request):
     source: Uri = flag("folder or gs:// URI to look in, or one checkpoint", key="from")
     catalogue: Uri = flag("folder or gs:// URI of the checkpoint catalogue")
     recursive: bool = flag("look in the folders below as well", default=False)
-    in_place: bool = flag("record where the files lie, and copy none", default=False)
+    in_place: bool = flag("record where the files are, without copying them", default=False)
     trained_at: str | None = flag("when they were trained (default: what their files say)", default=None)
 
     def __post_init__(self) -> None:

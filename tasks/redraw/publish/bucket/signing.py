@@ -109,8 +109,8 @@ def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
     """
     names = [of(claim.model, claim.version) for of in (signature_name, old_signature_name)]
     contents = ((name, storage.read(name)) for name in names)
-    found = ((name, content) for name, content in contents if content is not None)
-    name, content = next(found, (names[0], None))
+    existing = ((name, content) for name, content in contents if content is not None)
+    name, content = next(existing, (names[0], None))
     where = f"{storage.uri}/{name}"
     if content is None:
         raise SignatureInvalid(

@@ -136,8 +136,8 @@ class Removal:
                 return
             with contextlib.suppress(Changed):
                 release = replace(release, pruned=tombstone)
-                written = self.storage.replace(name, encode_record(release), generation)
-                self._buried(release, written.generation)
+                replaced = self.storage.replace(name, encode_record(release), generation)
+                self._buried(release, replaced.generation)
                 return
             pause()
             stored = None
