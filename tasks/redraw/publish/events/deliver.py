@@ -14,6 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 import requests
@@ -124,22 +125,21 @@ def post(webhook: Webhook, body: bytes, content_type: str, event_id: str | None 
         Undelivered: The webhook did not accept it.
         InvalidSetting: It must be signed, and the webhook has no secret.
     """
-    outcomes: list[Exception | None] = []
+    outcome: Future[None] = Future()
 
     def send() -> None:
         try:
             _send(webhook, body, content_type, event_id)
-            outcomes.append(None)
+            outcome.set_result(None)
         except Exception as err:  # raised below, by the thread that waits
-            outcomes.append(err)
+            outcome.set_exception(err)
 
     thread = threading.Thread(target=send, name=f"webhook-{webhook.name}", daemon=True)
     thread.start()
     thread.join(_MOST_SECONDS)
-    if not outcomes:
+    if not outcome.done():
         raise Undelivered(f"{webhook.label}: expected an answer within {_MOST_SECONDS:g} s, got none")
-    if outcomes[0] is not None:
-        raise outcomes[0]
+    outcome.result()
 
 
 def _send(webhook: Webhook, body: bytes, content_type: str, event_id: str | None) -> None:
