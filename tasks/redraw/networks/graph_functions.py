@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from redraw.checkpoint.bundle.reader import TensorBundle
-from redraw.checkpoint.formats.parts import Joined, find_joined, names_of_wholes
+from redraw.checkpoint.formats.parts import Joined, find_joined, joined_names
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, find_averages
 from redraw.compat.tensorflow import saved_slice
 from redraw.definition import ModelDefinition
@@ -106,7 +106,7 @@ def with_averages(names: Iterable[str], held: Iterable[str]) -> dict[str, str]:
         CheckpointMismatch: The checkpoint holds no average of any of them.
     """
     known = set(held)
-    averages = find_averages(known | names_of_wholes(known), None)
+    averages = find_averages(known | joined_names(known), None)
     chosen = {name: averages.get(name, name) for name in names}
     if not averages.keys() & chosen.keys():
         raise CheckpointMismatch(

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from redraw.checkpoint.formats.parts import names_of_wholes
+from redraw.checkpoint.formats.parts import joined_names
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, orphaned_averages
 from redraw.errors import CheckpointMismatch, short_list
@@ -31,7 +31,7 @@ def demand_owned(wanted: Wanted, source: CheckpointSource) -> None:
     Raises:
         CheckpointMismatch: One belongs to none.
     """
-    keys = {*source.entries, *names_of_wholes(source.entries)}
+    keys = {*source.entries, *joined_names(source.entries)}
     # What is served by its own whole name is a weight: an average of statistics, of old batch norm.
     stored = {name for _, name in wanted.renames} | {variable.name for variable in wanted.variables}
     orphans = [
