@@ -155,7 +155,7 @@ def _separately(workshop: Workshop, record: Checkpoint) -> Run:
     runs = [
         workshop.stage("export", "--model", MODEL, "--checkpoint", record.uri, "--out", os.fspath(out)),
         workshop.stage(
-            *("validate", "--model", MODEL, "--saved-model", os.fspath(out), "--report", os.fspath(report))
+            "validate", "--model", MODEL, "--saved-model", os.fspath(out), "--report", os.fspath(report)
         ),
         workshop.stage("push", "--model", MODEL, *workshop.push_arguments(out, report, "separate")),
     ]

@@ -60,7 +60,10 @@ class Days:
         first, last = (f"{day}T00:00:00Z" for day in (self._next, self._next + (count - 1)))
         self._next += count
         asked = {
-            **{"dag_id": self._dag_id, "from_date": first, "to_date": last, "max_active_runs": _MOST_RUNS},
+            "dag_id": self._dag_id,
+            "from_date": first,
+            "to_date": last,
+            "max_active_runs": _MOST_RUNS,
             "dag_run_conf": dict(self._conf),
         }
         self._api._send("POST", "backfills", asked)

@@ -77,7 +77,11 @@ def run_curl_multipart(
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     wrapped = {name: _wrap(path, contents / name) for name, path in files.items()}
     return _run_curls(
-        *(environment, wrapped, f"{place}?uploadType=multipart&ifGenerationMatch=0", at_once, scratch),
+        environment,
+        wrapped,
+        f"{place}?uploadType=multipart&ifGenerationMatch=0",
+        at_once,
+        scratch,
         header=f"Content-Type: multipart/related; boundary={_BOUNDARY}",
     )
 

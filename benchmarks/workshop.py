@@ -144,8 +144,12 @@ class Workshop:
     def push_arguments(self, saved_model: Path, report: Path, prefix: str) -> list[str]:
         """What a push of that export below that prefix of the model bucket gets."""
         return [
-            *("--saved-model", os.fspath(saved_model), "--report", os.fspath(report)),
-            *("--bucket", f"{self.settings.model_bucket}/{prefix}"),
+            "--saved-model",
+            os.fspath(saved_model),
+            "--report",
+            os.fspath(report),
+            "--bucket",
+            f"{self.settings.model_bucket}/{prefix}",
         ]
 
 

@@ -15,8 +15,13 @@ __all__ = ["NARROW", "SHOWN_BOUND", "WIDE", "chromium", "find_serious", "tab_to"
 
 # No sandbox of its own where it runs as root, no graphics card, and nothing that calls home.
 _SWITCHES = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 )
 _AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 WIDE, NARROW = (1280, 900), (390, 850)

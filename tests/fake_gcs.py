@@ -18,9 +18,21 @@ def fake_server_command(url: str, root: Path) -> list[str]:
     authority = url.removeprefix("http://")
     host, port = authority.split(":")
     return [
-        *(os.fspath(binary), "-scheme", "http", "-host", host, "-port", port),
-        *("-backend", "filesystem", "-filesystem-root", os.fspath(root)),
-        *("-external-url", url, "-public-host", authority),
+        os.fspath(binary),
+        "-scheme",
+        "http",
+        "-host",
+        host,
+        "-port",
+        port,
+        "-backend",
+        "filesystem",
+        "-filesystem-root",
+        os.fspath(root),
+        "-external-url",
+        url,
+        "-public-host",
+        authority,
     ]
 
 

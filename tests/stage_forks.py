@@ -35,9 +35,17 @@ from tests.paths import IMPORT_PATH
 _LONGEST_MESSAGE = 1 << 17
 # What the stages of the tests import in any case.
 _NEEDED = (
-    *("redraw.train.train", "redraw.train.keras_loop", "redraw.checkpoint.select", "redraw.export.export"),
-    *("redraw.validate.validator", "redraw.validate.subject.network_reference", "redraw.reexport.reexport"),
-    *("redraw.publish.push.push", "redraw.publish.live.set_live", "redraw.storage.gcs", "redraw.ask.golden"),
+    "redraw.train.train",
+    "redraw.train.keras_loop",
+    "redraw.checkpoint.select",
+    "redraw.export.export",
+    "redraw.validate.validator",
+    "redraw.validate.subject.network_reference",
+    "redraw.reexport.reexport",
+    "redraw.publish.push.push",
+    "redraw.publish.live.set_live",
+    "redraw.storage.gcs",
+    "redraw.ask.golden",
 )
 # Isolated and without site-packages an interpreter starts in a fiftieth of a second.
 _LAUNCHER = """\

@@ -201,7 +201,14 @@ def test_show_comparison_prints_every_way_with_its_difference() -> None:
     shown = console.export_text()
     row = next(line for line in shown.splitlines() if "[B]" in line)
     assert [cell.strip() for cell in row.strip("│ ").split("│")] == [
-        *("[B]", "3.00 s", "3.00 to 3.00 s", "+1.00 s", "1.50", "", "", "7 MB"),
+        "[B]",
+        "3.00 s",
+        "3.00 to 3.00 s",
+        "+1.00 s",
+        "1.50",
+        "",
+        "",
+        "7 MB",
     ]
     assert "A title" in shown
     assert "a note: its value" in shown

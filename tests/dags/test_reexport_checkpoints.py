@@ -33,7 +33,10 @@ def run_dag(python: Python, gcs_server: str, bucket: str, tmp_path: Path) -> Cal
         given = {"model": MODEL, "bucket": bucket, "catalogue": str(tmp_path / "catalogue"), **conf}
         folders = [ROOT / "tasks", ROOT / "plugins", ROOT / "tests"]
         return python(
-            *("run_dag", "reexport_checkpoints", logical_date, json.dumps(given)),
+            "run_dag",
+            "reexport_checkpoints",
+            logical_date,
+            json.dumps(given),
             REDRAW_WORK=str(tmp_path / "work"),
             REDRAW_MODELS="sample_models",
             PYTHONPATH=os.pathsep.join(map(os.fspath, folders)),
@@ -113,7 +116,11 @@ def test_run_of_a_partition_exports_the_checkpoints_of_its_day(
 
     run = run_interpreter(
         tmp_path / "answer.json",
-        *("run_dag", "by_day", "null", conf, "2025-03-02"),
+        "run_dag",
+        "by_day",
+        "null",
+        conf,
+        "2025-03-02",
         AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path),
         REDRAW_WORK=str(tmp_path / "work"),
         REDRAW_MODELS="sample_models",

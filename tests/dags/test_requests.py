@@ -44,7 +44,10 @@ def test_run_that_asks_for_what_it_may_not_starts_nothing(
     task, conf = DAGS[dag_id]
 
     run = python(
-        *("run_dag", dag_id, "null", json.dumps({**conf, **asked})),
+        "run_dag",
+        dag_id,
+        "null",
+        json.dumps({**conf, **asked}),
         REDRAW_WORK=str(tmp_path / "work"),
         REDRAW_CHECKPOINTS=str(tmp_path / "catalogue"),
         REDRAW_MODEL_BUCKET=bucket,

@@ -98,7 +98,10 @@ def observed(
     """A run of MNIST without a logical date, in new interpreters, with lineage and metrics switched on."""
     folder, bucket = tmp_path_factory.mktemp("observed"), new_bucket()
     conf = {
-        **{"model": "mnist", "bucket": bucket, "checkpoint": "latest", "steps": 400},
+        "model": "mnist",
+        "bucket": bucket,
+        "checkpoint": "latest",
+        "steps": 400,
         "catalogue": str(folder / "catalogue"),
     }
     events = folder / "lineage.jsonl"
@@ -107,7 +110,10 @@ def observed(
         statsd.setblocking(False)
         run = run_interpreter(
             folder / "answer.json",
-            *("run_dag", "retrain_and_export", "null", json.dumps(conf)),
+            "run_dag",
+            "retrain_and_export",
+            "null",
+            json.dumps(conf),
             REDRAW_PYTHON="",
             REDRAW_WORK=str(folder / "work"),
             STORAGE_EMULATOR_HOST=gcs_server,
@@ -200,12 +206,19 @@ def test_run_with_a_step_that_no_checkpoint_will_have_fails_before_training_and_
     python: Python, gcs_server: str, bucket: str, tmp_path: Path
 ) -> None:
     conf = {
-        **{"model": "mnist", "bucket": bucket, "catalogue": str(tmp_path / "catalogue"), "steps": 5},
-        **{"checkpoint": "step", "step": 999},
+        "model": "mnist",
+        "bucket": bucket,
+        "catalogue": str(tmp_path / "catalogue"),
+        "steps": 5,
+        "checkpoint": "step",
+        "step": 999,
     }
 
     run = python(
-        *("run_dag", "retrain_and_export", "2026-01-05T03:00:00+00:00", json.dumps(conf)),
+        "run_dag",
+        "retrain_and_export",
+        "2026-01-05T03:00:00+00:00",
+        json.dumps(conf),
         REDRAW_WORK=str(tmp_path / "work"),
         STORAGE_EMULATOR_HOST=gcs_server,
     )
@@ -223,12 +236,14 @@ def test_run_with_choices_that_do_not_go_together_fails_before_training_and_says
     python: Python, tmp_path: Path
 ) -> None:
     conf = {
-        **{"model": "mnist", "bucket": "gs://nowhere", "checkpoint": "best"},
+        "model": "mnist",
+        "bucket": "gs://nowhere",
+        "checkpoint": "best",
         "catalogue": str(tmp_path / "catalogue"),
     }
 
     run = python(
-        *("run_dag", "retrain_and_export", "null", json.dumps(conf)), REDRAW_WORK=str(tmp_path / "work")
+        "run_dag", "retrain_and_export", "null", json.dumps(conf), REDRAW_WORK=str(tmp_path / "work")
     )
 
     assert run["tasks"]["train"] == {"state": "failed", "tries": 1}

@@ -37,7 +37,10 @@ def test_run_without_a_version_goes_back_to_the_one_before(
     with run_webhook_server() as server:
         webhook = {"conn_type": "http", "host": f"{server.url}/500/private-path", "password": SECRET}
         run = python(
-            *("run_dag", "roll_back_model", "null", json.dumps(conf)),
+            "run_dag",
+            "roll_back_model",
+            "null",
+            json.dumps(conf),
             STORAGE_EMULATOR_HOST=gcs_server,
             AIRFLOW_CONN_DEPLOY=json.dumps(webhook),
             REDRAW_WEBHOOKS="deploy",
@@ -54,9 +57,17 @@ def test_run_without_a_version_goes_back_to_the_one_before(
 
     # The asset of the model and the webhook get the same, and a webhook that fails fails nothing.
     extra = {
-        **{"kind": "rollback", "model": "mnist", "version": older, "uri": f"{bucket}/mnist/{older}"},
-        **{"by": "dag_test", "reason": "wrong digits", "label": "", "digest": mnist_export.digest},
-        **{"metrics": mnist_export.checkpoint.metrics, "at": change.changed_at, "id": event["id"]},
+        "kind": "rollback",
+        "model": "mnist",
+        "version": older,
+        "uri": f"{bucket}/mnist/{older}",
+        "by": "dag_test",
+        "reason": "wrong digits",
+        "label": "",
+        "digest": mnist_export.digest,
+        "metrics": mnist_export.checkpoint.metrics,
+        "at": change.changed_at,
+        "id": event["id"],
         "undelivered": ["webhook deploy (127.0.0.1): expected status 2xx, got 500"],
     }
     assert run["events"] == [{"asset": f"{bucket}/mnist", "extra": extra}]

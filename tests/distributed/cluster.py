@@ -59,8 +59,17 @@ class Cluster:
             folder.mkdir(parents=True)
         self.start(
             name,
-            *("celery", "worker", "--queues", queue, "--concurrency", str(concurrency), "--skip-serve-logs"),
-            *("--celery-hostname", f"{name}@%h", "--without-gossip", "--without-mingle"),
+            "celery",
+            "worker",
+            "--queues",
+            queue,
+            "--concurrency",
+            str(concurrency),
+            "--skip-serve-logs",
+            "--celery-hostname",
+            f"{name}@%h",
+            "--without-gossip",
+            "--without-mingle",
             more={key: str(folder) for key, folder in folders.items()},
         )
 

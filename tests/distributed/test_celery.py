@@ -94,8 +94,10 @@ def test_runs_on_celery_workers_that_are_killed_end_well_with_one_version(
     run = api.trigger("retrain_and_export", conf={"model": RETRAINED})
     api._send("PATCH", "dags/reexport_checkpoints", {"is_paused": False})
     backfill = {
-        **{"dag_id": "reexport_checkpoints", "from_date": "2025-03-01T00:00:00Z"},
-        **{"to_date": "2025-03-10T00:00:00Z", "max_active_runs": 4},
+        "dag_id": "reexport_checkpoints",
+        "from_date": "2025-03-01T00:00:00Z",
+        "to_date": "2025-03-10T00:00:00Z",
+        "max_active_runs": 4,
         "dag_run_conf": {"model": BACKFILLED, "bucket": f"{bucket}/models"},
     }
     api._send("POST", "backfills", backfill)
@@ -115,8 +117,12 @@ def test_runs_on_celery_workers_that_are_killed_end_well_with_one_version(
 
     tasks = {task.task_id: task for task in api.tasks("retrain_and_export", run.run_id)}
     assert {name: (task.state, task.try_number) for name, task in tasks.items()} == {
-        **{"train": ("success", 2), "checkpoint": ("success", 1), "export": ("success", 1)},
-        **{"validate": ("success", 1), "approve": ("skipped", 0), "push": ("success", 2)},
+        "train": ("success", 2),
+        "checkpoint": ("success", 1),
+        "export": ("success", 1),
+        "validate": ("success", 1),
+        "approve": ("skipped", 0),
+        "push": ("success", 2),
         "confirm_rollout": ("skipped", 1),
     }
     assert cluster.killed == ["tensorflow-1", "default-1"]

@@ -60,8 +60,12 @@ def test_run_of_the_dag_with_redraw_python_publishes_a_version(
     answer = tmp_path / "answer.json"
 
     done = run_python(
-        *(airflow_python, os.fspath(RUN_DAG), os.fspath(answer)),
-        *("retrain_and_export", "null", json.dumps({**conf, "checkpoint": "latest"})),
+        airflow_python,
+        os.fspath(RUN_DAG),
+        os.fspath(answer),
+        "retrain_and_export",
+        "null",
+        json.dumps({**conf, "checkpoint": "latest"}),
         REDRAW_PYTHON=os.fspath(tensorflow_python),
         REDRAW_MODELS="sample_models",
         REDRAW_WORK=os.fspath(tmp_path / "work"),

@@ -111,7 +111,8 @@ def _model_server(variables: dict[str, str]) -> Iterator[None]:
     variables["DOCUMENTATION_MODELS"] = host
     with running_servers() as servers:
         servers.start(
-            *(host, (8500, 8501)),
+            host,
+            (8500, 8501),
             model="churn",
             versions={str(live): "AVAILABLE"},
             outputs={name: values.tolist() for name, values in question.outputs.items()},

@@ -249,8 +249,14 @@ L: dict[str, Build] = {
 }  # fmt: skip
 ONLY_KERAS_3 = {"own-saving", "own-loading", "bare-variables", "one-name-twice", "lora", "tf-idf"}
 FORMATS = (
-    *("keras", "h5", "weights.h5", "ckpt"),
-    *("keras-2.keras", "keras-2.h5", "keras-2.weights.h5", "keras-2.ckpt"),
+    "keras",
+    "h5",
+    "weights.h5",
+    "ckpt",
+    "keras-2.keras",
+    "keras-2.h5",
+    "keras-2.weights.h5",
+    "keras-2.ckpt",
 )
 # What nobody can find with certainty, and is refused.
 REFUSED = {

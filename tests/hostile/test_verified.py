@@ -15,7 +15,13 @@ import pytest
 from redraw.ask import golden
 from redraw.ask.ask import ask_version
 from redraw.definition import GoldenExamples, Signature, TensorSpec
-from redraw.errors import RedrawError, SignatureInvalid, StorageUnavailable, VerificationFailed
+from redraw.errors import (
+    ObjectConflict,
+    RedrawError,
+    SignatureInvalid,
+    StorageUnavailable,
+    VerificationFailed,
+)
 from redraw.inspect.answers.compare import compare_answers
 from redraw.inspect.differences.compare import compare_weights
 from redraw.publish.bucket.layout import encode_record, release_name
@@ -44,7 +50,7 @@ from redraw.rollout.rollout import confirm_rollout
 from redraw.serving import ServingProcess
 from redraw.storage.opening import open_storage
 from redraw.validate.subject.fetching import find_live_version
-from tests.publishing.exports import Export, small_files, write_export
+from tests.publishing.exports import Export, forge_content, small_files, write_export
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "nothing_loaded")
 
@@ -282,6 +288,19 @@ def test_use_version_altered_after_it_was_signed_is_refused(
     assert verify_version(VerifyRequest(uri=release.uri)).passed
     rewrite(bucket, release, encode_record(alter(release)))
     demand_refused(use, bucket, release, tmp_path, message)
+
+
+def test_make_live_bytes_that_were_forged_before_the_push_is_refused(
+    bucket: str, exports: tuple[Export, Export], keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The push takes what is there already by size and crc32c, and signs its generation."""
+    monkeypatch.setenv("REDRAW_VERIFY_KEY", keys[1])
+    name = "variables/variables.data-00000-of-00002"
+    weights = (exports[0].folder / name).read_bytes()
+    open_storage(bucket).create(f"digits/2024050607080900/{name}", forge_content(weights))
+    with pytest.raises(ObjectConflict, match=rf"{name}: expected {len(weights)} bytes with SHA-256 "):
+        publish(exports[0], bucket, keys[0])
+    assert change_live(LiveRequest(model="digits", bucket=bucket)).version is None
 
 
 def test_verify_signed_version_copied_to_another_bucket_is_refused(

@@ -22,13 +22,30 @@ __all__ = ["Slip", "apply_slip", "sample_slips"]
 # One counterpart for each operator, which a tired author could write: cosmic-ray has eleven for a plus.
 _COMPARISONS = ("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Is_IsNot", "IsNot_Is")
 _ARITHMETIC = (
-    *("Add_Sub", "Sub_Add", "Mul_FloorDiv", "Div_Mul", "FloorDiv_Mul", "Mod_FloorDiv"),
-    *("BitOr_BitAnd", "BitAnd_BitOr", "LShift_RShift", "RShift_LShift"),
+    "Add_Sub",
+    "Sub_Add",
+    "Mul_FloorDiv",
+    "Div_Mul",
+    "FloorDiv_Mul",
+    "Mod_FloorDiv",
+    "BitOr_BitAnd",
+    "BitAnd_BitOr",
+    "LShift_RShift",
+    "RShift_LShift",
 )
 _OTHERS = (
-    *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
-    *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ExceptionReplacer", "NumberReplacer"),
-    *("RemoveDecorator", "ZeroIterationForLoop", "ReplaceUnaryOperator_Delete_Not"),
+    "AddNot",
+    "ReplaceTrueWithFalse",
+    "ReplaceFalseWithTrue",
+    "ReplaceAndWithOr",
+    "ReplaceOrWithAnd",
+    "ReplaceBreakWithContinue",
+    "ReplaceContinueWithBreak",
+    "ExceptionReplacer",
+    "NumberReplacer",
+    "RemoveDecorator",
+    "ZeroIterationForLoop",
+    "ReplaceUnaryOperator_Delete_Not",
 )
 # What a statement is for when it begins so is no behaviour: log lines.
 _SPEAKS = ("log.", "logger.", "_logger.", "logging.")
@@ -189,4 +206,7 @@ def _is_constant(statement: ast.stmt) -> bool:
     )
     if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
         return False
-    return all(isinstance(node, plain) for node in ast.walk(statement.value))
+    # Several constants in one line are no less constants; a tuple by one name is a choice of values.
+    several = isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Tuple)
+    values = statement.value.elts if several and isinstance(statement.value, ast.Tuple) else [statement.value]
+    return all(isinstance(node, plain) for value in values for node in ast.walk(value))

@@ -120,6 +120,9 @@ def test_apply_slip_to_a_limit_changes_nothing() -> None:
     slips = [slip_at(0, "NumberReplacer", occurrence) for occurrence in range(8)]
     assert [apply_slip(source, slip) is None for slip in slips] == [*(6 * [True]), False, False]
     assert apply_slip(source, slip_at(2, "LShift_RShift")) is not None
+    numbers = slip_at(1, "NumberReplacer")
+    assert apply_slip("_MOST, _LONGEST = 50, 400\n", numbers) is None
+    assert apply_slip("_INTEGERS = (3, 9)\n", numbers) is not None
 
 
 def test_try_slips_tells_what_tests_catch_and_changes_only_the_copy(checkout: Path) -> None:
@@ -148,9 +151,15 @@ def test_try_slips_tells_what_tests_catch_and_changes_only_the_copy(checkout: Pa
 def test_nearest_tests_a_module_begin_with_its_own() -> None:
     nearest = nearest_tests(ROOT, "tasks/redraw/publish/prune/prune.py")
     assert nearest[0] == "tests/redraw/publish/prune/test_prune.py"
-    assert "tests/redraw/publish/push/test_push.py" in nearest
-    assert all(path.startswith("tests/redraw/publish/") for path in nearest)
+    importing, others = (
+        nearest.index(f"tests/redraw/{path}.py")
+        for path in ("inspect/differences/test_compare", "publish/push/test_push")
+    )
+    assert importing < others
+    assert all(path.startswith("tests/redraw/publish/") for path in nearest[others:])
+    assert "tests/redraw/publish/test_verify.py" in nearest[others:]
     stages = nearest_tests(ROOT, "plugins/redraw_airflow/stages/pod.py")
     assert stages[0] == "tests/redraw_airflow/stages/test_pod.py"
     recording = nearest_tests(ROOT, "tasks/redraw/validate/subject/recording/untouched.py")
     assert "tests/redraw/recorded/test_export.py" in recording
+    assert "tests/redraw/draft/test_draft.py" in nearest_tests(ROOT, "tasks/redraw/recorded/roles.py")

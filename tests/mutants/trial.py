@@ -33,6 +33,8 @@ _IMPORTED = {
 }
 # Tests mirror the layout, but for these: the recordings that they need are made for the tests of others.
 _ELSEWHERE = {"redraw/validate/subject/recording": "redraw/recorded"}
+# And what of a package only the tests of another ask about: roles are found for drafts.
+_ALSO = {"redraw/recorded": "redraw/draft"}
 _SOURCE_ROOTS = ("tasks", "plugins")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
 
@@ -91,7 +93,8 @@ class Trial:
             raise ValueError(f"{slip}: expected a change, got none. Sample again from this code.")
         self._write(path, changed)
         try:
-            code, output = self._pytest(nearest_tests(self.copy, slip.module))
+            tests = nearest_tests(self.copy, slip.module)
+            code, output = self._pytest(tests)
         finally:
             self._write(path, source)
         if code is None:
@@ -99,7 +102,7 @@ class Trial:
         if code == 0:
             return Outcome(verdict="survived")
         failed = _FAILED.search(output)
-        test = failed[1] if failed else nearest_tests(self.copy, slip.module)[0]
+        test = failed[1] if failed else tests[0]
         match self._without(test):
             case None:
                 return Outcome(verdict="out of time", by=test)
@@ -115,7 +118,7 @@ class Trial:
     def _pytest(self, tests: Sequence[str]) -> tuple[int | None, str]:
         """The exit code, None when time ran out, and what was printed."""
         flags = ["-x", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", f"--timeout={_TEST_SECONDS}"]
-        root = Path(tests[0]).parts[1]
+        root = "redraw_airflow" if tests[0].startswith("tests/redraw_airflow/") else "redraw"
         program = self._server(root).start(
             "tests.mutants.suite:run",
             [os.fspath(self.copy), *flags, "-o", "timeout_func_only=true", *tests],
@@ -165,22 +168,31 @@ class Trial:
 
 
 def nearest_tests(root: Path, module: str) -> list[str]:
-    """The test files of a module's package, those nearest to it first.
+    """The test files of a module's package, and others of its side that import it, the nearest first.
 
-    The test of its name comes first, then those that import it, then those of its folder, then all others
-    of the package: tests mirror the layout.
+    The test of its name comes first, then those of the package that import it, then those of its folder, then
+    those of other packages that import it, then all others of the package: tests mirror the layout.
     """
-    _, *folders, file = Path(module).parts
+    source, *folders, file = Path(module).parts
     dotted = ".".join([*folders, file.removesuffix(".py")])
     elsewhere = _ELSEWHERE.get("/".join(folders))
     folder = root / "tests" / (elsewhere or Path(*folders))
     package = folder if elsewhere else root / "tests" / Path(*folders[:2])
+    also = root / "tests" / _ALSO.get("/".join(folders[:2]), package)
     own = f"test_{file}"
+    sides = [root / "tests" / folders[0], *([root / "tests/foreign"] if source == "tasks" else [])]
+    tests = {path: f"{dotted} " in path.read_text() for side in sides for path in side.rglob("test_*.py")}
 
-    def distance(path: Path) -> tuple[bool, bool, int, str]:
+    def distance(path: Path) -> tuple[bool, bool, bool, bool, int, str]:
         common = len(Path(os.path.commonpath([path.parent, folder])).parts)
-        imports = f"{dotted} " in path.read_text()
+        near = path.is_relative_to(package)
         same = path.parent == folder and path.name == own
-        return not same, not imports, -common, os.fspath(path)
+        imports = near and tests[path]
+        return not same, not imports, path.parent != folder, near, -common, os.fspath(path)
 
-    return [path.relative_to(root).as_posix() for path in sorted(package.rglob("test_*.py"), key=distance)]
+    chosen = [
+        path
+        for path, imports in tests.items()
+        if imports or path.is_relative_to(package) or path.is_relative_to(also)
+    ]
+    return [path.relative_to(root).as_posix() for path in sorted(chosen, key=distance)]

@@ -12,8 +12,12 @@ from pathlib import Path
 __all__ = ["CppLoader", "NotLoaded"]
 
 _POINTERS = (
-    *("TF_NewStatus", "TF_NewGraph", "TF_NewSessionOptions", "TF_LoadSessionFromSavedModel"),
-    *("TF_GraphOperationByName", "TF_TensorData"),
+    "TF_NewStatus",
+    "TF_NewGraph",
+    "TF_NewSessionOptions",
+    "TF_LoadSessionFromSavedModel",
+    "TF_GraphOperationByName",
+    "TF_TensorData",
 )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import google_crc32c
+
 from redraw.publish.push.push import push_model
 from redraw.records import (
     Check,
@@ -30,6 +32,7 @@ __all__ = [
     "RemoteExport",
     "describe_export",
     "export_record",
+    "forge_content",
     "passing_report",
     "send_export",
     "small_files",
@@ -90,8 +93,15 @@ class RemoteExport:
 
 def _push_arguments(uri: str, bucket: str) -> list[str]:
     return [
-        *("push", "--model", "digits", "--bucket", bucket),
-        *("--saved-model", uri, "--report", f"{uri}.report.json"),
+        "push",
+        "--model",
+        "digits",
+        "--bucket",
+        bucket,
+        "--saved-model",
+        uri,
+        "--report",
+        f"{uri}.report.json",
     ]
 
 
@@ -193,3 +203,29 @@ def export_record(folder: Path, digest: str, size: int, trained_at: str) -> Expo
         ledger=LedgerSummary(served=1, dropped={"optimizer": 2}),
         ledger_uri=f"{folder}.ledger.json",
     )
+
+
+def forge_content(content: bytes) -> bytes:
+    """Other bytes of the same length and crc32c: the first is altered, and the last four make up for it."""
+
+    def moved(position: int, bit: int) -> int:
+        altered = bytearray(len(content))
+        altered[position] ^= 1 << bit
+        return google_crc32c.value(bytes(altered)) ^ google_crc32c.value(bytes(len(content)))
+
+    basis: list[tuple[int, int]] = []  # what some of the last 32 bits do to the checksum, and which
+    for number in range(32):
+        effect, bits = moved(len(content) - 4 + number // 8, number % 8), 1 << number
+        for other, mask in basis:
+            if effect ^ other < effect:
+                effect, bits = effect ^ other, bits ^ mask
+        basis = sorted([*basis, (effect, bits)], reverse=True)
+    wanted, patch = moved(0, 0), 0
+    for effect, bits in basis:
+        if wanted ^ effect < wanted:
+            wanted, patch = wanted ^ effect, patch ^ bits
+    forged = bytearray(content)
+    forged[0] ^= 1
+    forged[-4:] = bytes(a ^ b for a, b in zip(forged[-4:], patch.to_bytes(4, "little"), strict=True))
+    assert google_crc32c.value(bytes(forged)) == google_crc32c.value(content)
+    return bytes(forged)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import google_crc32c
 import pytest
 
 from redraw.errors import NotValidated
@@ -16,7 +15,14 @@ from redraw.publish.push.push import push_model
 from redraw.records import ExaminedObjects, ValidationReport
 from redraw.requests import PushRequest
 from redraw.storage.opening import download_tree, open_storage, read_uri, write_uri
-from tests.publishing.exports import Export, RemoteExport, send_export, write_export, write_report
+from tests.publishing.exports import (
+    Export,
+    RemoteExport,
+    forge_content,
+    send_export,
+    write_export,
+    write_report,
+)
 from tests.publishing.faults import Fault, Wait
 from tests.publishing.processes import Ended, Starter
 from tests.publishing.proxy import FaultyProxy
@@ -46,36 +52,10 @@ def large(tmp_path: Path, new_bucket: Callable[[], str]) -> tuple[Export, Remote
     return export, send_export(export, f"{new_bucket()}/run/model")
 
 
-def _forged(content: bytes) -> bytes:
-    """Other bytes of the same length and crc32c: the first is altered, and the last four make up for it."""
-
-    def moved(position: int, bit: int) -> int:
-        altered = bytearray(len(content))
-        altered[position] ^= 1 << bit
-        return google_crc32c.value(bytes(altered)) ^ google_crc32c.value(bytes(len(content)))
-
-    basis: list[tuple[int, int]] = []  # what some of the last 32 bits do to the checksum, and which
-    for number in range(32):
-        effect, bits = moved(len(content) - 4 + number // 8, number % 8), 1 << number
-        for other, mask in basis:
-            if effect ^ other < effect:
-                effect, bits = effect ^ other, bits ^ mask
-        basis = sorted([*basis, (effect, bits)], reverse=True)
-    wanted, patch = moved(0, 0), 0
-    for effect, bits in basis:
-        if wanted ^ effect < wanted:
-            wanted, patch = wanted ^ effect, patch ^ bits
-    forged = bytearray(content)
-    forged[0] ^= 1
-    forged[-4:] = bytes(a ^ b for a, b in zip(forged[-4:], patch.to_bytes(4, "little"), strict=True))
-    assert google_crc32c.value(bytes(forged)) == google_crc32c.value(content)
-    return bytes(forged)
-
-
 def _replace_by_forgery(export: RemoteExport, name: str) -> None:
     content = read_uri(f"{export.uri}/{name}")
     assert content is not None
-    write_uri(f"{export.uri}/{name}", _forged(content))
+    write_uri(f"{export.uri}/{name}", forge_content(content))
 
 
 def _report_and_objects(export: RemoteExport) -> tuple[ValidationReport, ExaminedObjects]:

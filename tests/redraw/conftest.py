@@ -267,8 +267,13 @@ def ask_cpp_loader() -> Callable[..., np.ndarray]:
 
     library = CDLL(str(Path(tf.__file__).parent / "libtensorflow_cc.so.2"))
     for name in (
-        *("TF_NewStatus", "TF_NewGraph", "TF_NewSessionOptions", "TF_LoadSessionFromSavedModel"),
-        *("TF_GraphOperationByName", "TF_AllocateTensor", "TF_TensorData"),
+        "TF_NewStatus",
+        "TF_NewGraph",
+        "TF_NewSessionOptions",
+        "TF_LoadSessionFromSavedModel",
+        "TF_GraphOperationByName",
+        "TF_AllocateTensor",
+        "TF_TensorData",
     ):
         getattr(library, name).restype = c_void_p
     library.TF_Message.restype = c_char_p

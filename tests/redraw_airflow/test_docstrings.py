@@ -12,8 +12,13 @@ import redraw_airflow
 
 # Each after those whose output its example takes.
 _PATH = (
-    *("TrainOperator", "CheckpointOperator", "ExportSavedModelOperator", "ValidateSavedModelOperator"),
-    *("ApproveReleaseOperator", "PushModelOperator", "PlanReexportOperator"),
+    "TrainOperator",
+    "CheckpointOperator",
+    "ExportSavedModelOperator",
+    "ValidateSavedModelOperator",
+    "ApproveReleaseOperator",
+    "PushModelOperator",
+    "PlanReexportOperator",
 )
 # A result, which nobody makes.
 _WITHOUT = {"VertexRegistration"}

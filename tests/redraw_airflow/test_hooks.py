@@ -50,8 +50,14 @@ def test_form_of_a_connection_offers_the_type_with_its_fields() -> None:
     assert meta.hook_name == "Redraw model bucket"
     assert meta.extra_fields is not None
     assert list(meta.extra_fields) == [
-        *("bucket", "catalogue", "key_path", "keyfile_dict", "impersonation_chain", "project"),
-        *("user_project", "is_anonymous"),
+        "bucket",
+        "catalogue",
+        "key_path",
+        "keyfile_dict",
+        "impersonation_chain",
+        "project",
+        "user_project",
+        "is_anonymous",
     ]
     assert meta.extra_fields["keyfile_dict"]["schema"]["format"] == "password"
     assert meta.standard_fields is not None

@@ -77,7 +77,10 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
 
     template_fields: Sequence[str] = (
         *ApprovalOperator.template_fields,
-        *("model", "bucket", "wait_hours", "gcp_conn_id"),
+        "model",
+        "bucket",
+        "wait_hours",
+        "gcp_conn_id",
     )
     kinds: ClassVar[Mapping[str, Kind]] = {
         **dict.fromkeys(("model", "gcp_conn_id"), required(text)),

@@ -158,9 +158,18 @@ def _storage_command(settings: Settings) -> list[str]:
     read_token(settings)
     return [
         # Isolated: no module of the folder that it is started in takes the place of one of its own.
-        *(sys.executable, "-I", "-m", "redraw_airflow.standalone.storage_server"),
-        *("--host", HOST, "--port", str(settings.gcs_port), "--root", str(settings.state / "gcs")),
-        *("--token-file", str(settings.token_file)),
+        sys.executable,
+        "-I",
+        "-m",
+        "redraw_airflow.standalone.storage_server",
+        "--host",
+        HOST,
+        "--port",
+        str(settings.gcs_port),
+        "--root",
+        str(settings.state / "gcs"),
+        "--token-file",
+        str(settings.token_file),
     ]
 
 

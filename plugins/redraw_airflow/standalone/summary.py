@@ -50,8 +50,16 @@ def ask_release(settings: Settings, release: Release) -> Prediction:
         EmbeddedError: It does not answer.
     """
     command = [
-        *(sys.executable, "-m", "redraw", "predict", "--model", release.model),
-        *("--bucket", settings.model_bucket, "--version", str(release.version)),
+        sys.executable,
+        "-m",
+        "redraw",
+        "predict",
+        "--model",
+        release.model,
+        "--bucket",
+        settings.model_bucket,
+        "--version",
+        str(release.version),
     ]
     try:
         done = subprocess.run(  # noqa: S603 - this program's own command line

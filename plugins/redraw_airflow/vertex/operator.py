@@ -96,8 +96,16 @@ class RegisterVertexModelOperator(PlacesOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("container_image", "region", "release", "model", "version", "bucket"),
-        *("vertex_model", "project_id", "gcp_conn_id", "impersonation_chain"),
+        "container_image",
+        "region",
+        "release",
+        "model",
+        "version",
+        "bucket",
+        "vertex_model",
+        "project_id",
+        "gcp_conn_id",
+        "impersonation_chain",
     )
     kinds: ClassVar[Mapping[str, Kind]] = {
         **dict.fromkeys(("container_image", "region", "gcp_conn_id"), required(text)),
@@ -148,7 +156,10 @@ class RegisterVertexModelOperator(PlacesOperator):
             name, created = register_release(target, release, self.container_image)
             self.log.info(
                 "%s %s %s: %s",
-                *(release.model, release.version, "registered" if created else "is registered", name),
+                release.model,
+                release.version,
+                "registered" if created else "is registered",
+                name,
             )
             # The pointer is read last: what it says is then as new as can be.
             aliases = move_aliases(target, read_pointer(storage, release.model))

@@ -108,7 +108,9 @@ def register_release(target: VertexModel, release: Release, container_image: str
         if image != container_image:
             log.warning(
                 "%s is served by %s, not %s: a registered version keeps its container image",
-                *(numbered_name(found), image, container_image),
+                numbered_name(found),
+                image,
+                container_image,
             )
         return numbered_name(found), False
     response = _upload(target, _description(release, container_image), first=not versions)

@@ -18,8 +18,16 @@ from redraw.networks.modules import draw_network, weights_by_name
 
 # Of Keras' own modules those whose classes only compute.
 _MODULES = {
-    *("keras", "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "builtins"),
-    *("keras.constraints", "keras.dtype_policies", "keras.activations", "keras.random"),
+    "keras",
+    "keras.layers",
+    "keras.models",
+    "keras.initializers",
+    "keras.regularizers",
+    "builtins",
+    "keras.constraints",
+    "keras.dtype_policies",
+    "keras.activations",
+    "keras.random",
 }
 _KEPT = ("class_name", "config", "module", "registered_name", "build_config")
 # These load what lies elsewhere, or run what no graph says.

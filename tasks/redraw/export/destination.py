@@ -156,7 +156,7 @@ def partial_folder(out: Path) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=PARTIAL_SUFFIX, dir=out.parent))
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_DIRECTORY)
     try:
         take_lock(descriptor)
         folder.chmod(0o777 & ~_umask())
@@ -170,7 +170,7 @@ def _remove_abandoned(out: Path) -> None:
     for folder in out.parent.glob(f".{glob.escape(out.name)}.*{PARTIAL_SUFFIX}"):
         if not folder.is_dir():
             continue
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(folder, os.O_DIRECTORY)
         try:
             if take_lock(descriptor):
                 shutil.rmtree(folder, ignore_errors=True)

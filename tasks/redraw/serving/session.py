@@ -38,8 +38,14 @@ class ModelSession:
         try:
             with Status() as status:
                 self._session = library.TF_LoadSessionFromSavedModel(
-                    *(options, None, folder.encode(), names, len(tags)),
-                    *(self._graph, meta_graph, status.pointer),
+                    options,
+                    None,
+                    folder.encode(),
+                    names,
+                    len(tags),
+                    self._graph,
+                    meta_graph,
+                    status.pointer,
                 )
             self._signatures = _read_signatures(meta_graph)
         finally:

@@ -169,10 +169,18 @@ def fetched_tensors(
     library, answers = tensorflow_library(), (c_void_p * len(fetches))()
     with Status() as status:
         library.TF_SessionRun(
-            *(session, None),
-            *((Endpoint * len(feeds))(*feeds), (c_void_p * len(given))(*given), len(feeds)),
-            *((Endpoint * len(fetches))(*fetches), answers, len(fetches)),
-            *((c_void_p * len(targets))(*targets), len(targets), None, status.pointer),
+            session,
+            None,
+            (Endpoint * len(feeds))(*feeds),
+            (c_void_p * len(given))(*given),
+            len(feeds),
+            (Endpoint * len(fetches))(*fetches),
+            answers,
+            len(fetches),
+            (c_void_p * len(targets))(*targets),
+            len(targets),
+            None,
+            status.pointer,
         )
     try:
         yield [tensor for tensor in answers if tensor is not None]

@@ -33,8 +33,12 @@ _SETTINGS = {
 }
 # All that the worker gets of this process's environment: how to find its libraries, and how to compute.
 _PASSED_ON = (
-    *("LD_LIBRARY_PATH", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
-    *("TF_XLA_FLAGS", "OMP_NUM_THREADS"),
+    "LD_LIBRARY_PATH",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_XLA_FLAGS",
+    "OMP_NUM_THREADS",
 )
 
 

@@ -184,8 +184,17 @@ class Native:
         wanted, answers = (_Output * len(outputs))(*outputs), (ctypes.c_void_p * len(outputs))()
         self["SessionRun"](
             session,
-            *(None, given, values, len(inputs), wanted, answers, len(outputs)),
-            *(None, 0, None, self.status),
+            None,
+            given,
+            values,
+            len(inputs),
+            wanted,
+            answers,
+            len(outputs),
+            None,
+            0,
+            None,
+            self.status,
         )
         self.check()
         return [self.array(ctypes.c_void_p(answer)) for answer in answers]

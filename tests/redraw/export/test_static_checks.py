@@ -12,8 +12,18 @@ from redraw.validate.subject.standard import Standard
 from redraw.validate.subject.subject import Subject
 
 STATIC = (
-    *("files-whole", "finite-weights", "method-names", "custom-ops", "host-code", "unreached-functions"),
-    *("single-copy", "inference-ops", "weights-source", "signatures", "serving-runtime", "assets"),
+    "files-whole",
+    "finite-weights",
+    "method-names",
+    "custom-ops",
+    "host-code",
+    "unreached-functions",
+    "single-copy",
+    "inference-ops",
+    "weights-source",
+    "signatures",
+    "serving-runtime",
+    "assets",
 )
 
 

@@ -90,7 +90,14 @@ def test_every_change_is_delivered_once_signed_and_can_be_sent_again(
     sent = [request.event() for request in server.received]
     assert all(request.is_signed() for request in server.received)
     assert [event.get_type().removeprefix("redraw.version.") for event in sent] == [
-        *("push", "push", "live", "label", "unlabel", "pin", "unpin", "prune")
+        "push",
+        "push",
+        "live",
+        "label",
+        "unlabel",
+        "pin",
+        "unpin",
+        "prune",
     ]
     assert len({event.get_id() for event in sent}) == len(sent) == len(printed)
     assert [event.get_id() for event in sent] == [event.id for event in printed]

@@ -44,8 +44,12 @@ from tests.publishing.exports import small_files, write_export
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
 FILES = (
-    *("card.md", "provenance.intoto.json", "evaluation.intoto.json"),
-    *("bom.cdx.json", "inference-service.yaml", "helm-values.yaml"),
+    "card.md",
+    "provenance.intoto.json",
+    "evaluation.intoto.json",
+    "bom.cdx.json",
+    "inference-service.yaml",
+    "helm-values.yaml",
 )
 WEIGHTS = b"0" * 2_000_000
 HOSTILE = (

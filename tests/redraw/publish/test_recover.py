@@ -102,7 +102,8 @@ def test_recover_puts_back_what_is_lost(
         assert shown.history == ()
         (event,) = recovered.events
         assert (event.kind, event.version, event.reason) == (
-            *("live", before.version),
+            "live",
+            before.version,
             "recovered: its history is lost",
         )
         listed = list_events(EventsRequest(model="digits", bucket=str(storage.uri))).events

@@ -409,7 +409,11 @@ def test_verify_signature_of_another_version_is_refused(bucket: str, make_export
 @pytest.mark.parametrize(
     "content",
     [
-        *(b"", b"{}", b"[]", b"\xff", b'{"dsseEnvelope": {"payload": "e30="}}'),
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"dsseEnvelope": {"payload": "e30="}}',
         b"[" * 100_000,
         b'{"dsseEnvelope": ' + b'{"a": ' * 50_000,
         b'{"mediaType": "\\ud800"}',

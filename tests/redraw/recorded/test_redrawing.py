@@ -240,7 +240,9 @@ def test_redraw_of_a_constant_with_a_row_for_each_of_the_batch_takes_any_number(
     start = np.broadcast_to(np.linspace(-1, 1, np.prod(shape)).reshape(shape), (16, *shape)).astype("float32")
 
     def layer(x: Any) -> Any:
-        added = (x if len(shape) == 1 else tf.expand_dims(x, 1)) + tf.constant(start)
+        with tf1.control_dependencies([x]):  # to wait for the data is not to be computed of them
+            rows = tf.constant(start)
+        added = (x if len(shape) == 1 else tf.expand_dims(x, 1)) + rows
         return added if len(shape) == 1 else tf.reduce_sum(added, 1)
 
     recorded = recorded_with(layer, tmp_path, batch=16)

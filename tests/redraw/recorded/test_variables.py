@@ -22,8 +22,10 @@ def test_saved_names_are_those_of_the_saver_and_parts_are_places_in_their_whole(
     found = {variable.node: variable for variable in find_saved(graph, saver.saver_def, nodes)}
 
     assert {node: variable.key for node, variable in found.items()} == {
-        **{"left_out": "left_out", "renamed": "other"},
-        **{"whole/part_0": "table", "whole/part_1": "table"},
+        "left_out": "left_out",
+        "renamed": "other",
+        "whole/part_0": "table",
+        "whole/part_1": "table",
     }
     assert [node for node in nodes if not found[node].saved] == ["left_out"]
     parts = [found[f"whole/part_{part}"] for part in (0, 1)]

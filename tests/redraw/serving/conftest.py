@@ -7,8 +7,24 @@ import tensorflow as tf
 from redraw.serving import ServingProcess
 
 DTYPES = (
-    *("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16"),
-    *("float32", "float64", "bfloat16", "complex64", "complex128", "float8_e5m2", "float8_e4m3fn", "string"),
+    "bool",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "bfloat16",
+    "complex64",
+    "complex128",
+    "float8_e5m2",
+    "float8_e4m3fn",
+    "string",
 )
 
 

@@ -17,8 +17,23 @@ from redraw.serving import LoadedModel, LoadFailed, RequestRefused, ServingCrash
 from tests.paths import ROOT
 
 NUMBERS = (
-    *("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16"),
-    *("float32", "float64", "bfloat16", "complex64", "complex128", "float8_e5m2", "float8_e4m3fn"),
+    "bool",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "bfloat16",
+    "complex64",
+    "complex128",
+    "float8_e5m2",
+    "float8_e4m3fn",
 )
 
 

@@ -97,7 +97,12 @@ def test_call_forbidden_names_the_permission_and_is_not_retried(stand_in: StandI
     stand_in.answer = lambda count: (403, {"error": {"code": 403, "message": message}})
     calls = _calls(open_storage("gs://bucket/models"), tmp_path)
     needed = [
-        *("list", "get", "get", "get", "create", "create and storage.objects.delete"),
+        "list",
+        "get",
+        "get",
+        "get",
+        "create",
+        "create and storage.objects.delete",
         "create, and storage.objects.get of gs://bucket/models/a",
         "delete",
         "delete",

@@ -36,8 +36,14 @@ def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def flags(out: str, distribution: str) -> list[str]:
     return [
-        *("--model", "dense_plain", "--out", out),
-        *("--max-steps", str(STEPS), "--distribution", distribution),
+        "--model",
+        "dense_plain",
+        "--out",
+        out,
+        "--max-steps",
+        str(STEPS),
+        "--distribution",
+        distribution,
     ]
 
 

@@ -11,16 +11,24 @@ from redraw.validate.subject.subject import Subject
 from redraw.validate.validator import examine
 
 STATIC = [
-    *("graph-size", "files-whole", "digest", "serve-tag", "finite-weights", "method-names"),
-    *("live-signatures", "custom-ops", "accelerator-ops", "host-code", "unreached-functions", "single-copy"),
-    *(
-        "inference-ops",
-        "weights-source",
-        "signatures",
-        "serving-runtime",
-        "size-budget",
-        "assets",
-    ),
+    "graph-size",
+    "files-whole",
+    "digest",
+    "serve-tag",
+    "finite-weights",
+    "method-names",
+    "live-signatures",
+    "custom-ops",
+    "accelerator-ops",
+    "host-code",
+    "unreached-functions",
+    "single-copy",
+    "inference-ops",
+    "weights-source",
+    "signatures",
+    "serving-runtime",
+    "size-budget",
+    "assets",
 ]
 
 RunCheck = Callable[[str, Subject], Check]

@@ -26,8 +26,16 @@ from redraw_airflow.operators.training import (
 )
 
 ELSEWHERE = (
-    *("gs://other", "gs://models-2", "gs://models2/a", "gs://model", "gs://checkpoints"),
-    *("/etc", "/runs", "models", "../models", "file:models"),
+    "gs://other",
+    "gs://models-2",
+    "gs://models2/a",
+    "gs://model",
+    "gs://checkpoints",
+    "/etc",
+    "/runs",
+    "models",
+    "../models",
+    "file:models",
 )
 
 
@@ -118,11 +126,43 @@ OPERATORS: dict[type[StageOperator], dict[str, Any]] = {
 # What of an operator's templated arguments names no place of the deployment's: values, records, and what
 # only a DAG's author decides, such as files of keys.
 _NO_PLACES = {
-    *("model", "gcp_conn_id", "python", "launcher", "pod", "max_steps", "distribution", "choose", "metric"),
-    *("step", "weights", "allow_non_finite", "allow_breaking", "waive", "approval", "make_live", "version"),
-    *("signing_key", "public_key", "version_label", "allow_older", "allow_rejected", "reason", "mark"),
-    *("signing_certificate", "waive_reason", "other", "slices", "tolerance"),
-    *("keep", "keep_days", "apply", "steps", "trained_from", "trained_to", "batch_size", "batch_label"),
+    "model",
+    "gcp_conn_id",
+    "python",
+    "launcher",
+    "pod",
+    "max_steps",
+    "distribution",
+    "choose",
+    "metric",
+    "step",
+    "weights",
+    "allow_non_finite",
+    "allow_breaking",
+    "waive",
+    "approval",
+    "make_live",
+    "version",
+    "signing_key",
+    "public_key",
+    "version_label",
+    "allow_older",
+    "allow_rejected",
+    "reason",
+    "mark",
+    "signing_certificate",
+    "waive_reason",
+    "other",
+    "slices",
+    "tolerance",
+    "keep",
+    "keep_days",
+    "apply",
+    "steps",
+    "trained_from",
+    "trained_to",
+    "batch_size",
+    "batch_label",
 }
 
 

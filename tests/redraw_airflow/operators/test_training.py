@@ -167,8 +167,12 @@ def test_validate_against_a_bucket_asks_for_all_that_was_given(
     waive: list[str] | str, context: dict[str, Any]
 ) -> None:
     operator = ValidateSavedModelOperator(
-        **{"task_id": "validate", "model": "mnist", "saved_model": "s"},
-        **{"against": "gs://models", "allow_breaking": "version 2 of the clients", "waive": waive},
+        task_id="validate",
+        model="mnist",
+        saved_model="s",
+        against="gs://models",
+        allow_breaking="version 2 of the clients",
+        waive=waive,
     )
 
     asked = fields(operator, context)

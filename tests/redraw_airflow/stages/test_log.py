@@ -46,8 +46,10 @@ def test_feed_of_a_traceback_is_an_error_until_a_line_of_the_log(
 ) -> None:
     log.feed(b"Traceback (most recent call last):\n  File\nINFO redraw.x: again\nplain\n")
     assert [level for _, level, _ in entries(caplog)] == [
-        *(logging.ERROR, logging.ERROR),
-        *(logging.INFO, logging.INFO),
+        logging.ERROR,
+        logging.ERROR,
+        logging.INFO,
+        logging.INFO,
     ]
 
 

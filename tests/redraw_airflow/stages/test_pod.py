@@ -43,12 +43,10 @@ POD: dict[str, Any] = {
 }
 # The provider reads where its cluster is before it renders a pod; nothing is asked of it.
 KUBE_CONFIG = {
-    **{
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "none",
-        "users": [{"name": "nobody", "user": {}}],
-    },
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "none",
+    "users": [{"name": "nobody", "user": {}}],
     "clusters": [{"name": "none", "cluster": {"server": "http://127.0.0.1:9"}}],
     "contexts": [{"name": "none", "context": {"cluster": "none", "user": "nobody"}}],
 }
@@ -75,9 +73,7 @@ def kube_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("REDRAW_WORK", "gs://work")
     monkeypatch.setenv("REDRAW_MODELS", "redraw.models,my_models")
-    ti = SimpleNamespace(
-        **{"dag_id": "dag", "run_id": "manual__1", "task_id": "task", "map_index": -1, "try_number": 2}
-    )
+    ti = SimpleNamespace(dag_id="dag", run_id="manual__1", task_id="task", map_index=-1, try_number=2)
     return {"ti": ti, "dag_run": SimpleNamespace(triggering_user_name="ada")}
 
 

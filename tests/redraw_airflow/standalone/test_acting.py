@@ -40,8 +40,10 @@ pytestmark = pytest.mark.timeout(1800)
 def asking_run(airflow_api: AirflowApi, embedded_settings: Settings, until: Until) -> DagRun:
     """A run that waits for a person before it publishes."""
     conf = {
-        **{"model": MODEL, "bucket": _bucket(embedded_settings)},
-        **{"approval": "yes", "approval_hours": HOURS},
+        "model": MODEL,
+        "bucket": _bucket(embedded_settings),
+        "approval": "yes",
+        "approval_hours": HOURS,
     }
     run = airflow_api.trigger(DAG, conf=conf)
     _wait(airflow_api, run, until)

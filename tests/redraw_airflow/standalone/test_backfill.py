@@ -69,7 +69,9 @@ def conf(
         records = add_lines(catalogue, DAYS | LIVE)
         _rewrite(next(record for record in records if record.step == BROKEN))
         yield {
-            **{"model": MODEL, "catalogue": catalogue, "batch_size": 1},
+            "model": MODEL,
+            "catalogue": catalogue,
+            "batch_size": 1,
             "bucket": f"{embedded_settings.model_bucket}/lines",
         }
 
@@ -209,9 +211,21 @@ def test_backfill_by_command_with_a_stage_killed_half_way_does_every_day_but_the
     until: Callable[..., None],
 ) -> None:
     command = [
-        *(sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", DAG),
-        *("--from-date", FIRST, "--to-date", LAST, "--dag-run-conf", json.dumps(conf)),
-        *("--max-active-runs", "4"),
+        sys.executable,
+        "-m",
+        "airflow",
+        "backfill",
+        "create",
+        "--dag-id",
+        DAG,
+        "--from-date",
+        FIRST,
+        "--to-date",
+        LAST,
+        "--dag-run-conf",
+        json.dumps(conf),
+        "--max-active-runs",
+        "4",
     ]
     environment = airflow_environment(embedded_settings)
 
@@ -229,7 +243,9 @@ def test_backfill_by_command_with_a_stage_killed_half_way_does_every_day_but_the
     assert len(runs) == 4
     assert [day for day, run in sorted(runs.items()) if run["state"] != "success"] == ["2025-03-05"]
     assert _outcomes(airflow_api, runs, "2025-03-02", "2025-03-03", "2025-03-05") == {
-        **{2: "exported", 5: "exported", 51: "exported"},
+        2: "exported",
+        5: "exported",
+        51: "exported",
         BROKEN: "failed",
     }
     (failed,) = _xcom(airflow_api, runs["2025-03-05"]).checkpoints

@@ -135,22 +135,27 @@ def test_preflight_of_a_browser_allows_nothing(client: Client) -> None:
 
 
 HOSTILE_NAMES = (
-    *("..", "../a", "a/../b", "a/..", "../../dags/evil.py", ".", "./a", "a/./b"),
-    *(
-        "/a",
-        "//a",
-        "a//b",
-        "/",
-        "//",
-        "a\nb",
-        "a\0b",
-        "\x1b[2J",
-        "a\x7f",
-        "a\x85b",
-        "",
-        1025 * "a",
-        513 * "ä",
-    ),
+    "..",
+    "../a",
+    "a/../b",
+    "a/..",
+    "../../dags/evil.py",
+    ".",
+    "./a",
+    "a/./b",
+    "/a",
+    "//a",
+    "a//b",
+    "/",
+    "//",
+    "a\nb",
+    "a\0b",
+    "\x1b[2J",
+    "a\x7f",
+    "a\x85b",
+    "",
+    1025 * "a",
+    513 * "ä",
 )
 
 

@@ -35,9 +35,23 @@ PRUNED_DAY, UNREADABLE_DAY = 8, 20
 _GOLDEN = ROOT / "tests" / "golden" / "schema-2" / "bucket" / "digits" / "reports" / "2026010203040500"
 _WAIVED = ("latency-budget", "training-serving-skew")
 _NAMES = (
-    *("files-whole", "runtime-loads", "weights-complete", "weights-source", "finite-weights", "fingerprint"),
-    *("no-training-operations", "operations-allowed", "signatures-match", "golden-examples", "batch-sizes"),
-    *("odd-inputs", "evaluation-answers", "recorded-answers", "repeatable", "warm-up", "metric-thresholds"),
+    "files-whole",
+    "runtime-loads",
+    "weights-complete",
+    "weights-source",
+    "finite-weights",
+    "fingerprint",
+    "no-training-operations",
+    "operations-allowed",
+    "signatures-match",
+    "golden-examples",
+    "batch-sizes",
+    "odd-inputs",
+    "evaluation-answers",
+    "recorded-answers",
+    "repeatable",
+    "warm-up",
+    "metric-thresholds",
     *_WAIVED,
 )
 

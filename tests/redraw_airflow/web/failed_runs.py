@@ -130,7 +130,9 @@ def failed_runs(work: Path) -> Iterator[dict[str, Any]]:
     )
     summed = ReexportReport(model="mnist", bucket="gs://models", checkpoints=rows, seconds=30.0)
     yield {
-        **{"dag_id": "reexport_checkpoints", "state": "failed", "run_id": "thirty"},
+        "dag_id": "reexport_checkpoints",
+        "state": "failed",
+        "run_id": "thirty",
         "tasks": [
             *(
                 _task("reexport", "failed", failure("CheckpointsFailed", f"1 of 1: {row.reason}"), number)

@@ -14,8 +14,23 @@ __all__ = ["MALFORMED", "NO_RECORDS", "malformed_runs"]
 _MARKER = "redraw-was-here"
 # What no field expects, or only just.
 VALUES: tuple[Any, ...] = (
-    *(None, True, -1, 2**70, 1e400, 1.5, "", "\x1b[2J", "<script>alert(1)</script>", "\u202e", [], {}, [[]]),
-    *("9999-99-99T99:99:99Z", "-", "../../etc/passwd", 5000 * "a"),
+    None,
+    True,
+    -1,
+    2**70,
+    1e400,
+    1.5,
+    "",
+    "\x1b[2J",
+    "<script>alert(1)</script>",
+    "\u202e",
+    [],
+    {},
+    [[]],
+    "9999-99-99T99:99:99Z",
+    "-",
+    "../../etc/passwd",
+    5000 * "a",
 )
 
 
@@ -40,7 +55,13 @@ NO_RECORDS: tuple[Any, ...] = (
     # As Airflow's own way of writing an XCom stores it: JSON in a text, in which it looks for classes.
     '{"__classname__": "subprocess.Popen", "__version__": 1, "__data__": ["touch", "redraw-was-here"]}',
     '{"record": "Release", "model": {"__classname__": "airflow.sdk.definitions.asset.Asset"}}',
-    *("{", '{"record": "Release"}', "{not json", 1, None, [], 1e400),
+    "{",
+    '{"record": "Release"}',
+    "{not json",
+    1,
+    None,
+    [],
+    1e400,
 )
 
 
@@ -72,7 +93,11 @@ _CHANGE = PointerChange(
     version=version_of(1), changed_at="2026-02-01T00:00:00Z", by="ada", reason="better", kind="rollback"
 )
 _RECORDS: tuple[Record, ...] = (
-    *(_RELEASE, _RELEASE.report, _RELEASE.checkpoint, EXPORTED, pointer_record("mnist", 1, _CHANGE)),
+    _RELEASE,
+    _RELEASE.report,
+    _RELEASE.checkpoint,
+    EXPORTED,
+    pointer_record("mnist", 1, _CHANGE),
     TrainingRun(model="mnist", uri="gs://work/a", run="r", step=1, metrics={"loss": 1.0}),
 )
 # By kind.

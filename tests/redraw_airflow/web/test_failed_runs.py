@@ -108,7 +108,9 @@ def test_show_failed_validation_offers_to_clear_and_to_waive_what_may_be(publish
     conf = json.loads(waive["data-conf"])
     assert waive["data-dag"] == "validate_and_publish"
     assert conf == {
-        **{"model": "mnist", "saved_model": "/work/mnist/run/export", "waive": []},
+        "model": "mnist",
+        "saved_model": "/work/mnist/run/export",
+        "waive": [],
         "bucket": "gs://models",
     }
     page = publisher.get(f"{MOUNT}{RUN}/invalid").text

@@ -32,8 +32,12 @@ def clearing(place: TaskPlace, tasks: Sequence[tuple[str, int]]) -> Action:
         task=tasks[0][0],
         conf={},
         cleared={
-            **{"dag_run_id": place.run_id, "task_ids": named, "only_failed": False},
-            **{"include_downstream": True, "reset_dag_runs": True, "dry_run": False},
+            "dag_run_id": place.run_id,
+            "task_ids": named,
+            "only_failed": False,
+            "include_downstream": True,
+            "reset_dag_runs": True,
+            "dry_run": False,
         },
     )
 

@@ -131,7 +131,7 @@ class ShardFiles:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_DIRECTORY)
     try:
         # Some network file systems cannot sync a folder.
         with contextlib.suppress(OSError):

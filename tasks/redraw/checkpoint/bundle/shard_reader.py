@@ -57,7 +57,7 @@ class LocalShard:
         """
         self.name = os.fspath(path)
         # Not blocking: opening a pipe would wait for its writer.
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self.descriptor = os.open(path, os.O_NONBLOCK)
         status = os.fstat(self.descriptor)
         self.size = status.st_size
         if not stat.S_ISREG(status.st_mode):

@@ -174,7 +174,7 @@ def _uncompress(data: bytes, name: str) -> bytes:
     # Imported here: TensorFlow does not compress an index, so this is rarely needed, by Airflow never.
     import cramjam
 
-    limit = _MOST_SNAPPY_EXPANSION * (len(data) + 1)
+    limit = _MOST_SNAPPY_EXPANSION * len(data)
     try:
         size = cramjam.snappy.decompress_raw_len(data)
         if size > limit:

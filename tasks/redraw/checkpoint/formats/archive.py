@@ -200,7 +200,7 @@ def _unpack(archive: zipfile.ZipFile) -> FileRange:
     try:
         with archive.open(_WEIGHTS) as packed, writing_to(path), path.open("wb") as unpacked:
             shutil.copyfileobj(packed, unpacked, _PART)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY)
     except BaseException:
         stack.close()
         raise

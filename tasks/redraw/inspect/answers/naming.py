@@ -104,7 +104,7 @@ class Naming:
                 " say which it is by outputs={…}"
             )
         self._note_rest("output", given, pairs.values())
-        for name in self.signatures[ours].outputs.keys() - pairs.keys():
+        for name in sorted(self.signatures[ours].outputs.keys() - pairs.keys()):
             self.note(f"output {name!r} is not compared, for the reference has none")
         return {name: given[theirs] for name, theirs in pairs.items()}
 

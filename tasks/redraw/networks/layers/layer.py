@@ -8,12 +8,12 @@ from typing import Any
 
 # What does nothing while nobody trains.
 PASSING = frozenset({
-    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),
-    *("GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity", "RandomFlip"),
-    *("RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness"),
-    *("RandomSharpness", "RandomHue", "RandomShear", "RandomSaturation", "RandomColorJitter"),
-    *("RandomGrayscale", "RandomPerspective", "RandomInvert", "RandomErasing", "RandomGaussianBlur"),
-    *("RandomPosterization", "RandomColorDegeneration"),
+    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
+    "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity", "RandomFlip",
+    "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness",
+    "RandomSharpness", "RandomHue", "RandomShear", "RandomSaturation", "RandomColorJitter",
+    "RandomGrayscale", "RandomPerspective", "RandomInvert", "RandomErasing", "RandomGaussianBlur",
+    "RandomPosterization", "RandomColorDegeneration",
 })  # fmt: skip
 _KINDS = {
     "Functional": "Model",

@@ -23,12 +23,12 @@ _GATE = "recurrent_activation"
 _CLIPPED = "lambda x: tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0)"
 # The layers of Keras that ask nothing of a mask: they pass it on, or end it.
 _MASKLESS = frozenset({
-    *("Dense", "EinsumDense", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Dropout", "Identity"),
-    *("LayerNormalization", "BatchNormalization", "GroupNormalization", "UnitNormalization", "Rescaling"),
-    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Masking"),
-    *("Flatten", "Reshape", "Permute", "RepeatVector", "Conv1D", "Conv2D", "SeparableConv1D", "Embedding"),
-    *("GlobalMaxPooling1D", "MaxPooling1D", "AveragePooling1D", "SpatialDropout1D", "GaussianNoise"),
-    *("GaussianDropout", "ActivityRegularization", "ZeroPadding1D", "Cropping1D", "UpSampling1D"),
+    "Dense", "EinsumDense", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Dropout", "Identity",
+    "LayerNormalization", "BatchNormalization", "GroupNormalization", "UnitNormalization", "Rescaling",
+    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Masking",
+    "Flatten", "Reshape", "Permute", "RepeatVector", "Conv1D", "Conv2D", "SeparableConv1D", "Embedding",
+    "GlobalMaxPooling1D", "MaxPooling1D", "AveragePooling1D", "SpatialDropout1D", "GaussianNoise",
+    "GaussianDropout", "ActivityRegularization", "ZeroPadding1D", "Cropping1D", "UpSampling1D",
 })  # fmt: skip
 
 

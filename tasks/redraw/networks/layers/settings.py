@@ -14,16 +14,51 @@ from redraw.networks.layers.layer import Function, Layer
 
 # What says how a layer is called, made, trained or run, and not what it answers.
 _IGNORED = {
-    *("name", "trainable", "autocast", "batch_input_shape", "batch_shape", "input_shape", "seed"),
-    *("build_config", "supports_masking", "registered_name", "module", "input_spec"),
+    "name",
+    "trainable",
+    "autocast",
+    "batch_input_shape",
+    "batch_shape",
+    "input_shape",
+    "seed",
+    "build_config",
+    "supports_masking",
+    "registered_name",
+    "module",
+    "input_spec",
 }
 # The same of Keras' own layers; in others such a name may mean anything.
 _IGNORED_OF_KERAS = {
-    *("sparse", "ragged", "optional", "dropout", "recurrent_dropout", "rate", "noise_shape", "momentum"),
-    *("renorm", "renorm_clipping", "renorm_momentum", "virtual_batch_size", "fused", "implementation"),
-    *("unroll", "use_cudnn", "unit_forget_bias", "synchronized", "input_length", "input_dtype"),
-    *("flash_attention", "lora_alpha", "quantization_config", "data_type", "gpu_compatible", "stateful"),
-    *("vocabulary", "vocabulary_size", "idf_weights", "vocabulary_dtype"),
+    "sparse",
+    "ragged",
+    "optional",
+    "dropout",
+    "recurrent_dropout",
+    "rate",
+    "noise_shape",
+    "momentum",
+    "renorm",
+    "renorm_clipping",
+    "renorm_momentum",
+    "virtual_batch_size",
+    "fused",
+    "implementation",
+    "unroll",
+    "use_cudnn",
+    "unit_forget_bias",
+    "synchronized",
+    "input_length",
+    "input_dtype",
+    "flash_attention",
+    "lora_alpha",
+    "quantization_config",
+    "data_type",
+    "gpu_compatible",
+    "stateful",
+    "vocabulary",
+    "vocabulary_size",
+    "idf_weights",
+    "vocabulary_dtype",
 }
 _IGNORED_ENDS = ("_initializer", "_regularizer", "_constraint")
 # Keys of Keras 2 that Keras 3 calls otherwise.
@@ -35,8 +70,18 @@ _ADDED = {"lora_rank"}
 # What a missing key stands for, where neither the other file nor Keras' own signature says so.
 _BEFORE = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}}
 _SPLIT = {
-    *("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose"),
-    *("Conv3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
+    "Dense",
+    "EinsumDense",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Conv1DTranspose",
+    "Conv2DTranspose",
+    "Conv3DTranspose",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "SeparableConv1D",
+    "SeparableConv2D",
 }
 _NEAR = 1e-5
 # What is computed with fewer or more digits than usual, and the layers that also differ by other dtypes.

@@ -101,7 +101,11 @@ class _Delivery(threading.Thread):
             again = f"redraw events --model {first.source.name} --bucket {first.source.parent}"
             _logger.warning(
                 "%s; not delivered: %d of %d events. Send them later: %s --since %s --deliver",
-                *(reason, len(missed), len(self._events), again, first.at),
+                reason,
+                len(missed),
+                len(self._events),
+                again,
+                first.at,
             )
         return {event.id: reason for event in missed}
 

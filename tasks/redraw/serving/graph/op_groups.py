@@ -74,15 +74,15 @@ _HOST = (
 # Stateful by definition, and yet what answering is made of: variables and tables that are
 # read, calls, assertions, and what lives for one request.
 _ANSWERING = frozenset({
-    *("VarHandleOp", "_VarHandlesOp", "VariableV2", "Variable", "ReadVariableOp", "_ReadVariablesOp"),
-    *("ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp", "DisableCopyOnRead"),
-    *("GuaranteeConst", "HashTable", "HashTableV2", "AnonymousHashTable", "MutableHashTable"),
-    *("MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2"),
-    *("MutableDenseHashTable", "MutableDenseHashTableV2", "LookupTableFindV2", "LookupTableSizeV2"),
-    *("LookupTableExportV2", "StatefulPartitionedCall", "If", "While", "Case", "XlaLaunch", "XlaCallModule"),
-    *("XlaIf", "XlaWhile", "Assert", "CheckNumerics", "CheckNumericsV2", "Empty", "DeepCopy", "DeviceIndex"),
-    *("CudnnRNN", "CudnnRNNV2", "CudnnRNNV3", "StatelessRandomGetAlg", "_Arg", "_Retval"),
-    *("AddManySparseToTensorsMap", "AddSparseToTensorsMap", "TakeManySparseFromTensorsMap"),
+    "VarHandleOp", "_VarHandlesOp", "VariableV2", "Variable", "ReadVariableOp", "_ReadVariablesOp",
+    "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp", "DisableCopyOnRead",
+    "GuaranteeConst", "HashTable", "HashTableV2", "AnonymousHashTable", "MutableHashTable",
+    "MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2",
+    "MutableDenseHashTable", "MutableDenseHashTableV2", "LookupTableFindV2", "LookupTableSizeV2",
+    "LookupTableExportV2", "StatefulPartitionedCall", "If", "While", "Case", "XlaLaunch", "XlaCallModule",
+    "XlaIf", "XlaWhile", "Assert", "CheckNumerics", "CheckNumericsV2", "Empty", "DeepCopy", "DeviceIndex",
+    "CudnnRNN", "CudnnRNNV2", "CudnnRNNV3", "StatelessRandomGetAlg", "_Arg", "_Retval",
+    "AddManySparseToTensorsMap", "AddSparseToTensorsMap", "TakeManySparseFromTensorsMap",
 })  # fmt: skip
 _ANSWERING_KINDS = re.compile("^TensorArray(?!Grad)|^BoostedTrees(EnsembleResourceHandleOp|Predict)$")
 _STATE = _group("state", "keeps a state from request to request", "")

@@ -26,8 +26,13 @@ from redraw.serving.sandbox.seccomp import filter_calls
 _SET_DUMPABLE, _SET_NO_NEW_PRIVILEGES = 4, 38
 # What the runtime asks about the machine; no other file of /proc, /sys and /etc is there.
 _MACHINE_FILES = (
-    *("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),
-    *("/etc/ld.so.cache", "/dev/null", "/dev/random", "/dev/urandom"),
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/sys/devices/system/cpu",
+    "/etc/ld.so.cache",
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
 )
 _OWN_NAME = Path("/proc/self/cmdline")  # which TensorFlow's runtime cannot do without
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")

@@ -14,9 +14,21 @@ from redraw.validate.outcome import CannotRun
 
 # Data and plumbing, and no computation: neither counted nor drawn, but edges lead through.
 _NO_COMPUTATION = {
-    *("Const", "Placeholder", "PlaceholderWithDefault", "_Arg", "_Retval", "NoOp"),
-    *("VarHandleOp", "VariableV2", "Variable", "ReadVariableOp", "HashTable", "HashTableV2"),
-    *("Identity", "IdentityN", "StopGradient"),
+    "Const",
+    "Placeholder",
+    "PlaceholderWithDefault",
+    "_Arg",
+    "_Retval",
+    "NoOp",
+    "VarHandleOp",
+    "VariableV2",
+    "Variable",
+    "ReadVariableOp",
+    "HashTable",
+    "HashTableV2",
+    "Identity",
+    "IdentityN",
+    "StopGradient",
 }
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall", "SymbolicGradient", "RemoteCall"}
 # Their first input chooses the function; the others are its arguments.

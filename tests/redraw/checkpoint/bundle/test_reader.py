@@ -16,8 +16,25 @@ from redraw.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointNotFo
 SaveTensors = Callable[..., Path]
 
 DTYPES = [
-    *("float16", "float32", "float64", "bfloat16", "float8_e5m2", "float8_e4m3fn", "complex64", "complex128"),
-    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool", "int4", "uint4"),
+    "float16",
+    "float32",
+    "float64",
+    "bfloat16",
+    "float8_e5m2",
+    "float8_e4m3fn",
+    "complex64",
+    "complex128",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "bool",
+    "int4",
+    "uint4",
 ]
 
 

@@ -21,9 +21,31 @@ SaveTensors = Callable[..., Path]
 RestoreTensor = Callable[..., np.ndarray]
 
 DTYPES = [
-    *("float16", "float32", "float64", "bfloat16", "float8_e5m2", "float8_e4m3fn", "complex64", "complex128"),
-    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool", "int4", "uint4"),
-    *("float8_e4m3fnuz", "float8_e4m3b11fnuz", "float8_e5m2fnuz", "int2", "uint2", "float4_e2m1fn"),
+    "float16",
+    "float32",
+    "float64",
+    "bfloat16",
+    "float8_e5m2",
+    "float8_e4m3fn",
+    "complex64",
+    "complex128",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "bool",
+    "int4",
+    "uint4",
+    "float8_e4m3fnuz",
+    "float8_e4m3b11fnuz",
+    "float8_e5m2fnuz",
+    "int2",
+    "uint2",
+    "float4_e2m1fn",
 ]
 
 
@@ -59,11 +81,13 @@ def test_write_same_tensors_gives_tensorflows_own_bytes(
 
 
 def test_write_in_shards_of_a_size_is_read_by_tensorflow(tf: Any, tmp_path: Path) -> None:
+    opened = len(os.listdir("/proc/self/fd"))
     with BundleWriter(tmp_path / "ckpt", 10_000) as writer:
         for number in range(6):
             writer.add_array(f"w{number}", np.full(1_000, number, np.float32))
         writer.add_array("large", np.zeros(5_000, np.float32))
         writer.add_array("last", np.float32(1))
+        assert len(os.listdir("/proc/self/fd")) == opened + 1  # no shard but the last one
     shards = TensorBundle(tmp_path / "ckpt").shard_paths
     assert [path.stat().st_size for path in shards] == [8_000, 8_000, 8_000, 20_000, 4]
     reader = tf.train.load_checkpoint(str(tmp_path / "ckpt"))

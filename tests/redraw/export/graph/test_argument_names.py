@@ -17,21 +17,23 @@ from redraw.validate.validator import Validator
 from tests.paths import TESTS
 
 NAMES = (
-    *(
-        "image/encoded",
-        "user-id",
-        "größe",
-        "class",
-        "self",
-        "a/b",
-        "a-b",
-        "a b",
-        "2d",
-        "_x",
-        "name",
-        "input_0",
-    ),
-    *("converted", "lambda", "日本", "x:0", "Age"),
+    "image/encoded",
+    "user-id",
+    "größe",
+    "class",
+    "self",
+    "a/b",
+    "a-b",
+    "a b",
+    "2d",
+    "_x",
+    "name",
+    "input_0",
+    "converted",
+    "lambda",
+    "日本",
+    "x:0",
+    "Age",
 )
 # What Python's loader takes by name; the others are `input_1` and so on there.
 PYTHON = ("image/encoded", "user-id", "größe", "name", "input_0", "Age", "x:0")

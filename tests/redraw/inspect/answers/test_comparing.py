@@ -11,6 +11,7 @@ import pytest
 from redraw.inspect.answers.batches import RequestBatch
 from redraw.inspect.answers.comparing import difference
 from redraw.inspect.answers.tally import OutputTally
+from redraw.records.results import OutputDifference
 
 NAN, INF = np.nan, np.inf
 
@@ -90,3 +91,83 @@ def test_tally_of_answers_of_any_form_counts_the_rows_that_changed(
 )
 def test_difference_of_other_forms_and_kinds(want: np.ndarray, got: np.ndarray, found: str) -> None:
     assert difference(want, got, 0.0) == found
+
+
+def _added(*parts: tuple[list[float], list[float]], dtype: type = np.float64) -> OutputDifference:
+    tally = OutputTally("s", "y", 0.01)
+    for other, here in parts:
+        inputs = {
+            "x": np.arange(len(here)),
+            "long": np.zeros((len(here), 65)),
+            "full": np.ones((len(here), 64), bool),
+            "text": np.array([b"a" * 201] * len(here), object),
+        }
+        batch = RequestBatch(
+            source="log", signature="s", inputs=inputs, unit="row", numbers=np.arange(len(here))
+        )
+        tally.add(batch, np.array(here, dtype), np.array(other, dtype))
+    return tally.result()
+
+
+def test_tally_shows_which_rows_differ_most_and_how_many_by_how_much() -> None:
+    found = _added(([0.0, 1.0, 2.0, 1.0], [0.0, 1.001, 11.0, 1.5]), ([3.0, 0.0], [3.0, np.inf]))
+    assert [(one.row, one.difference, one.other, one.here) for one in found.examples] == [
+        ("log row 1", None, 0.0, "Infinity"),
+        ("log row 2", 9.0, 2.0, 11.0),
+        ("log row 3", 0.5, 1.0, 1.5),
+    ]
+    assert found.examples[1].inputs == {
+        "x": 2,
+        "long": "float64 [65]",
+        "full": [True] * 64,
+        "text": "a" * 200 + "…",
+    }
+    assert (found.rows, found.changed, found.not_finite, found.largest) == (6, 3, 1, 9.0)
+    assert found.mean == pytest.approx((9 + 0.5 + 0.001) / 5)
+    assert {name: pytest.approx(value, rel=0.01) for name, value in found.quantiles.items()} == {
+        "p50": 0.001,
+        **dict.fromkeys(("p90", "p99", "p99.9"), 9.0),
+    }
+    bars = [(bar.low, bar.high, bar.rows) for bar in found.histogram if bar.rows]
+    thirds = [10 ** (third / 3) for third in (-9, -8, -1, 0, 2, 3)]
+    assert bars[0] == (0.0, 0.0, 2)
+    assert [rows for *_, rows in bars] == [2, 1, 1, 1]
+    assert [side for *both, _ in bars[1:] for side in both] == pytest.approx(thirds)
+    assert len(found.histogram) == 13  # without a gap between the smallest and the largest
+    assert found.points == ((0.0, 0.0), (1.0, 1.001), (2.0, 11.0), (1.0, 1.5), (3.0, 3.0))
+    assert found.classes == ()
+
+
+def test_tally_counts_pairs_of_whole_numbers_while_they_are_few() -> None:
+    found = _added(([1, 2, 1, 1], [1, 3, 1, 2]), ([2], [3]), dtype=np.int64)
+    assert sorted((pair.other, pair.here, pair.rows) for pair in found.classes) == [
+        (1, 1, 2),
+        (1, 2, 1),
+        (2, 3, 2),
+    ]
+    assert found.classes[-1].rows == 1  # the most frequent first
+    same = [*range(50)]
+    assert len(_added((same, same), dtype=np.int64).classes) == 50
+    assert _added((same, same), ([50], [50]), ([1], [1]), dtype=np.int64).classes == ()
+
+
+def test_tally_of_nothing_but_equal_answers_has_no_difference() -> None:
+    found = _added(([1.0, 2.0], [1.0, 2.0]))
+    assert (found.largest, found.mean, {*found.quantiles.values()}) == (0.0, 0.0, {0.0})
+    assert [(bar.low, bar.high, bar.rows) for bar in found.histogram] == [(0.0, 0.0, 2)]
+    assert found.examples == ()
+
+
+def test_tally_of_texts_has_no_figures() -> None:
+    found = _added(([b"a", b"b"], [b"a", b"c"]), dtype=object)  # type: ignore[list-item]
+    assert (found.largest, found.mean, found.quantiles, found.histogram, found.points) == (
+        None,
+        None,
+        {},
+        (),
+        (),
+    )
+    assert [(one.row, one.difference, one.other, one.here) for one in found.examples] == [
+        ("log row 1", None, "b", "c")
+    ]
+    assert found.dtype == "string"

@@ -273,11 +273,11 @@ def test_batches_of_rows_without_elements_are_bounded_too(tmp_path: Path) -> Non
 
 
 def test_batches_of_rows_of_other_lengths_have_one_form_each(tmp_path: Path) -> None:
-    ids = [[1, 2], [3], [4, 5], [6], [7, 8, 9]]
-    found, said = read(tmp_path / "ids.jsonl", [{"signature_name": "tokens", "inputs": [row]} for row in ids])
+    ids = [[[1, 2]], [[3]], [[4, 5], [0, 0]], [[6]], [[7, 8, 9]]]
+    found, said = read(tmp_path / "ids.jsonl", [{"signature_name": "tokens", "inputs": rows} for rows in ids])
     assert not said
     assert {batch.inputs["ids"].shape: batch.numbers.tolist() for batch in found} == {
-        (2, 2): [1, 3],
+        (3, 2): [1, 3, 3],
         (2, 1): [2, 4],
         (1, 3): [5],
     }

@@ -56,8 +56,22 @@ def test_inputs_and_outputs_are_found_by_their_new_names_and_the_rest_is_noted()
         "the reference's input 'more' is left out, for the export has none",
         "the reference's output 'y' is left out, for the export has none",
     ]
+    assert naming.outputs("good", {"b": 1}) == {"y": 1}
+    assert len(naming.notes) == 2
     assert _naming("good").outputs("good", {UNNAMED: 1}) == {"y": 1}
     with pytest.raises(Misfit, match="no input 'x', it has 'x', 'z'"):
         naming.inputs("good", {"x": 1, "z": 2})
     with pytest.raises(Misfit, match="none of its outputs 'c', 'd' is one of 'y'"):
         _naming("good").outputs("good", {"c": 1, "d": 2})
+
+
+def test_outputs_that_the_reference_lacks_are_noted_once_and_not_without_end() -> None:
+    spec = TensorSpec(dtype="float32", shape=(None,))
+    names = dict.fromkeys((f"y{n}" for n in range(10)), spec)
+    naming = Naming(OutsideReference(uri="x"), {"good": Signature(inputs={"x": spec}, outputs=names)})
+    assert naming.outputs("good", {"y0": 0, "y2": 2}) == {"y0": 0, "y2": 2}
+    assert [*naming.notes] == [
+        f"output 'y{n}' is not compared, for the reference has none" for n in (1, *range(3, 10))
+    ]
+    naming.note("another")
+    assert len(naming.notes) == 8

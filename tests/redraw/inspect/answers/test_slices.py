@@ -9,7 +9,8 @@ import pytest
 
 from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.inspect.answers.batches import RequestBatch
-from redraw.inspect.answers.comparison import SliceTally
+from redraw.inspect.answers.comparison import SliceTally, common_signatures
+from redraw.records import Signature, TensorSpec
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,8 @@ def test_result_has_a_slice_for_each_value(values: list[Any], slices: dict[str, 
         )
         tally.add(batch, {"y": np.ones(len(values), bool)})
     found = {one.value: (one.rows, one.changed["y"]) for one in tally.result() if one.by == "field"}
+    assert {one.signature for one in tally.result()} == {"serving_default"}
+    assert tally.missing() == []
     assert found == {value: (2 * rows, 2 * rows) for value, rows in slices.items()}
 
 
@@ -56,3 +59,45 @@ def test_result_has_slices_of_labels_that_are_whole_numbers(dtype: str) -> None:
     tally.add(batch, {"y": np.ones(3, bool)})
     words = ["True", "False"] if dtype == "bool" else ["1", "0"]
     assert [(one.value, one.rows) for one in tally.result()] == [(words[0], 2), (words[1], 1)]
+
+
+def test_result_has_no_slices_by_what_no_request_has_or_all_have_alike() -> None:
+    batch = RequestBatch(
+        source="log",
+        signature="serving_default",
+        inputs={"x": np.zeros((2, 3)), "same": np.zeros((2, 1), int)},
+        unit="line",
+        numbers=np.arange(2),
+        fields={"empty": [None, None]},
+    )
+    tally = SliceTally(["x", "same", "empty", "label:y"])
+    tally.add(batch, {"y": np.array([True, False])})
+    assert tally.missing() == ["x", "empty", "label:y"]
+    # Of what was asked for a slice, one of all rows too.
+    assert [(one.by, one.value, one.rows, one.changed) for one in tally.result()] == [
+        ("same", "0", 2, {"y": 1})
+    ]
+
+
+def test_common_signatures_take_the_same_requests_and_the_rest_is_named() -> None:
+    def signature(dtype: str, *outputs: str) -> Signature:
+        spec = TensorSpec("float32", (None,))
+        return Signature(
+            inputs={"x": TensorSpec(dtype, (None,)), "a": spec}, outputs=dict.fromkeys(outputs, spec)
+        )
+
+    here = {"both": signature("int64", "y", "new"), "added": signature("int64"), "turned": signature("int64")}
+    other = {
+        "both": signature("int64", "y", "old"),
+        "gone": signature("int64"),
+        "turned": signature("string"),
+    }
+    common, notes = common_signatures(here, other, ("8", "7"))
+    assert common == {"both": here["both"]}
+    assert notes == [
+        "only 8 has signature 'added'",
+        "only 8 has output 'new' of signature 'both'",
+        "only 7 has output 'old' of signature 'both'",
+        "only 7 has signature 'gone'",
+        "signature 'turned' takes a (float32), x (int64) in 8 and a (float32), x (string) in 7",
+    ]

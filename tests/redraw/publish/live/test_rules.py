@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from redraw.errors import OlderThanLive, VersionNotFound, VersionRejected
 from redraw.publish.bucket.layout import trained_before
 from redraw.publish.live.rules import apply_change
-from redraw.records import LivePointer, PointerChange
+from redraw.records import LivePointer, PointerChange, PointerChangeKind
 
 EMPTY = LivePointer(model="digits", version=None, previous=None)
 
@@ -63,3 +64,28 @@ def test_apply_any_changes_lets_in_what_was_left_only_for_a_reason(changes: list
 def test_apply_the_history_again_gives_the_same_pointer(changes: list[PointerChange]) -> None:
     pointer = _after(changes)[-1]
     assert _after(list(pointer.history))[-1] == pointer
+
+
+@pytest.mark.parametrize("kind", ["live", "rollback", "label", "pin"])
+def test_apply_what_keeps_a_version_that_is_being_pruned_is_refused(kind: PointerChangeKind) -> None:
+    with pytest.raises(VersionNotFound, match="2, which is being pruned"):
+        apply_change(_PRUNING, _change(kind))
+
+
+def test_apply_what_lets_a_version_go_while_it_is_being_pruned_changes_the_pointer() -> None:
+    assert apply_change(_PRUNING, _change("unlabel")).labels == {"stable": 1}
+    assert apply_change(_PRUNING, _change("unpin")).pinned == {}
+
+
+def _change(kind: PointerChangeKind) -> PointerChange:
+    return PointerChange(version=2, changed_at="2024-05-06T07:08:09Z", kind=kind, label="canary")
+
+
+_PRUNING = LivePointer(
+    model="digits",
+    version=1,
+    previous=None,
+    labels={"stable": 1, "canary": 2},
+    pinned={"2": "an audit"},
+    pruning=(2,),
+)

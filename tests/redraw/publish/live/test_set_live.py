@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,6 +20,7 @@ from redraw.errors import (
     OlderThanLive,
     VersionNotFound,
 )
+from redraw.publish.live import set_live
 from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
 from redraw.publish.releases import list_releases
@@ -161,6 +163,55 @@ def test_live_previous_that_lost_an_object_is_refused(
     with pytest.raises(ObjectConflict, match=r"saved_model\.pb: expected the 11 objects .* 1 fewer"):
         _live(bucket, previous=True)
     assert _live(bucket).version == versions[1]
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Has somebody do something between the next command's check of a version and its change."""
+
+    def interrupt(act: Callable[[], object]) -> None:
+        check = set_live.demand_verified
+
+        def check_then_act(*arguments: Any, **named: Any) -> None:
+            monkeypatch.setattr(set_live, "demand_verified", check)
+            check(*arguments, **named)
+            act()
+
+        monkeypatch.setattr(set_live, "demand_verified", check_then_act)
+
+    return interrupt
+
+
+def test_live_set_version_that_loses_an_object_after_it_was_checked_moves_nothing(
+    bucket: str, versions: list[int], meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    storage = open_storage(bucket)
+    (graph,) = (item for item in storage.list() if item.name == f"digits/{versions[1]}/saved_model.pb")
+    meanwhile(lambda: storage.delete(graph.name, graph.generation))
+    with pytest.raises(ObjectConflict, match=r"saved_model\.pb: expected the 11 objects"):
+        _live(bucket, versions[1])
+    assert _live(bucket).version is None
+
+
+def test_live_previous_while_another_goes_back_as_well_goes_back_once(
+    bucket: str, versions: list[int], meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    _live(bucket, versions[0])
+    _live(bucket, versions[1])
+    meanwhile(lambda: _live(bucket, previous=True))
+    pointer = _live(bucket, previous=True)
+    assert (pointer.version, pointer.previous, pointer.number) == (versions[0], versions[1], 3)
+
+
+def test_live_previous_while_another_moves_on_is_refused(
+    bucket: str, versions: list[int], meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    _live(bucket, versions[0])
+    _live(bucket, versions[1])
+    meanwhile(lambda: _live(bucket, versions[2]))
+    with pytest.raises(ObjectConflict, match="somebody has moved it"):
+        _live(bucket, previous=True)
+    assert _live(bucket).version == versions[2]
 
 
 def test_live_of_a_version_that_does_not_load_moves_nothing(

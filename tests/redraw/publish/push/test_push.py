@@ -186,6 +186,15 @@ def test_push_failed_report_is_refused(bucket: str, make_export: Any) -> None:
     assert _generations(bucket) == {}
 
 
+def test_push_report_that_did_not_pass_though_each_of_its_checks_did_is_refused(
+    bucket: str, make_export: Any
+) -> None:
+    export = make_export()
+    with pytest.raises(NotValidated, match="got failures of the report as a whole"):
+        push_model(replace(export.request(bucket), report=replace(export.report, passed=False)))
+    assert _generations(bucket) == {}
+
+
 def test_push_report_of_another_export_is_refused(bucket: str, make_export: Any) -> None:
     export, other = make_export(), make_export(graph=b"another")
     with pytest.raises(NotValidated) as refused:

@@ -48,8 +48,13 @@ def report() -> ValidationReport:
         ),
         Check(name="loads", status="failed", looked_at=SCRIPT, expected="[b]", found=SCRIPT, advice="Fix."),
         Check(
-            **{"name": "warm-up", "status": "not_run", "looked_at": "nothing", "expected": "x"},
-            **{"found": "not run", "advice": "Do.", "waived": "no requests yet"},
+            name="warm-up",
+            status="not_run",
+            looked_at="nothing",
+            expected="x",
+            found="not run",
+            advice="Do.",
+            waived="no requests yet",
         ),
     )
     return ValidationReport(
@@ -93,7 +98,9 @@ def test_write_report_page_shows_every_check_and_runs_nothing(
     details = [attributes for tag, attributes in page.tags if tag == "details"]
     assert [attributes["class"] for attributes in details if "open" in attributes] == ["failed"]
     assert [attributes["class"] for attributes in details if "open" not in attributes] == [
-        *("passed", "failed", "not_run")
+        "passed",
+        "failed",
+        "not_run",
     ]
 
 

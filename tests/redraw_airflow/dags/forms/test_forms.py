@@ -22,7 +22,11 @@ from redraw_airflow.dags.forms import (
 WAIVERS: dict[str, Any] = {"waive": [], "waive_reason": None}
 CHOICES = {
     **WAIVERS,
-    **{"model": "mnist", "approval": "default", "checkpoint": "latest", "metric": None, "step": None},
+    "model": "mnist",
+    "approval": "default",
+    "checkpoint": "latest",
+    "metric": None,
+    "step": None,
 }
 
 

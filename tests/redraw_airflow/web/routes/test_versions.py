@@ -82,10 +82,14 @@ def hostile_attachments() -> dict[str, bytes]:
     tensor = {"name": HOSTILE[0], "spec": HOSTILE[1], "signatures": [HOSTILE[2]]}
     operations = dict.fromkeys(HOSTILE, 1)
     graphs = {
-        **{"training_operations": 1, "serving_operations": 1, "shared": 0, "training_inputs": HOSTILE},
+        "training_operations": 1,
+        "serving_operations": 1,
+        "shared": 0,
+        "training_inputs": HOSTILE,
         "training": [{**part, "operations": operations}],
         "serving": [{**part, "fate": "added", "operations": operations}],
-        **{"placeholders": [tensor], "outputs": [tensor]},
+        "placeholders": [tensor],
+        "outputs": [tensor],
     }
     served = {"variable": HOSTILE[0], "key": HOSTILE[1], "dtype": HOSTILE[2], "shape": [1]}
     ledger = {
@@ -315,8 +319,15 @@ def test_show_version_says_what_the_servers_showed_when_they_were_last_asked(
     keep_rollout(storage, seen)
     page = read(viewer, place)
     for text in (
-        *("Servers", "not confirmed", "2026-05-01 00:00:00 for 4.5 s", "other version", "1.2 s"),
-        *("grpc://models:8500", "10.0.0.7:8500", "version 7 loaded", "Wait longer."),
+        "Servers",
+        "not confirmed",
+        "2026-05-01 00:00:00 for 4.5 s",
+        "other version",
+        "1.2 s",
+        "grpc://models:8500",
+        "10.0.0.7:8500",
+        "version 7 loaded",
+        "Wait longer.",
         f"Rolled back to {version_of(0)}",
     ):
         assert text in page.text

@@ -156,8 +156,14 @@ def test_find_weight_changes_of_a_pair_starts_one_worker_and_keeps_its_answer(
 ) -> None:
     note = tmp_path / "started"
     record = {
-        **{"record": "WeightDifferences", "model": "mnist", "version": 2, "other": 1, "variables": []},
-        **{"unlike": [], "only_in_version": [], "only_in_other": []},
+        "record": "WeightDifferences",
+        "model": "mnist",
+        "version": 2,
+        "other": 1,
+        "variables": [],
+        "unlike": [],
+        "only_in_version": [],
+        "only_in_other": [],
     }
     worker = f"open({str(note)!r}, 'a').write('x'); print({json.dumps(record)!r})"
     monkeypatch.setattr(weight_changes, "_COMMAND", ("-c", worker))

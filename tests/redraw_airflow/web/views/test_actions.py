@@ -109,8 +109,10 @@ def test_export_again_asks_for_the_day_that_the_checkpoint_was_trained_on() -> N
     action = possible_actions("mnist", VERSION, pointer(VERSION), RELEASE)[-1]
 
     assert action.conf == {
-        **{"model": "mnist", "steps": [1000]},
-        **{"trained_from": "2026-01-31", "trained_to": "2026-02-01"},
+        "model": "mnist",
+        "steps": [1000],
+        "trained_from": "2026-01-31",
+        "trained_to": "2026-02-01",
     }
 
 

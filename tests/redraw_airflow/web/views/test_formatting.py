@@ -38,8 +38,14 @@ def test_format_bytes_with_more_digits_has_them() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        *((0.9123456, "0.9123"), (float("nan"), "nan"), (3.0, "3"), (12345.6, "12,346"), (9999.9, "10,000")),
-        *((-2e6, "-2,000,000"), (2e20, "2e+20"), (2e-7, "2e-07")),
+        (0.9123456, "0.9123"),
+        (float("nan"), "nan"),
+        (3.0, "3"),
+        (12345.6, "12,346"),
+        (9999.9, "10,000"),
+        (-2e6, "-2,000,000"),
+        (2e20, "2e+20"),
+        (2e-7, "2e-07"),
     ],
 )
 def test_format_figure_has_four_digits(value: float, text: str) -> None:

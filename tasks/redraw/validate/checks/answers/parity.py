@@ -43,7 +43,10 @@ def check_golden_examples(subject: Subject) -> Check:
     """
     subject.attachments[GOLDEN] = encode_golden(subject)
     return _compared(
-        *("golden-examples", subject, subject.golden_examples, subject.golden_answers),
+        "golden-examples",
+        subject,
+        subject.golden_examples,
+        subject.golden_answers,
         lambda: subject.golden_answers_expected,
     )
 
@@ -61,7 +64,10 @@ def check_held_out_examples(subject: Subject) -> Check:
             excused=_other_witness(subject) if none else "",
         )
     return _compared(
-        *("held-out-examples", subject, subject.held_out_examples, subject.held_out_answers),
+        "held-out-examples",
+        subject,
+        subject.held_out_examples,
+        subject.held_out_answers,
         lambda: subject.held_out_answers_expected,
     )
 

@@ -51,8 +51,16 @@ def test_inference_ops_forbidden_type_is_named(op: str, kind: str, hand_made, ru
 @pytest.mark.parametrize(
     "op",
     [
-        *("StopGradient", "PreventGradient", "Conv2DBackpropInput", "LookupTableFindV2", "TensorArrayReadV3"),
-        *("Assert", "ScatterNd", "StatelessRandomGetKeyCounter", "XlaOptimizationBarrier", "CheckNumerics"),
+        "StopGradient",
+        "PreventGradient",
+        "Conv2DBackpropInput",
+        "LookupTableFindV2",
+        "TensorArrayReadV3",
+        "Assert",
+        "ScatterNd",
+        "StatelessRandomGetKeyCounter",
+        "XlaOptimizationBarrier",
+        "CheckNumerics",
     ],
 )
 def test_inference_ops_type_that_answers_passes(op: str, hand_made, run_check: RunCheck) -> None:
