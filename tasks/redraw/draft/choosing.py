@@ -11,7 +11,7 @@ from redraw.recorded.branches import with_pivots
 from redraw.recorded.graph import Graph, full_name
 from redraw.recorded.nodes import node_name
 from redraw.recorded.reading import Recording
-from redraw.recorded.redrawing import Asked, Redrawn, open_graph, recorded_shape, redraw_recording
+from redraw.recorded.redrawing import Redrawn, Selection, open_graph, recorded_shape, redraw_recording
 from redraw.recorded.roles import Roles, find_roles
 from redraw.recorded.shapes import Shape
 
@@ -48,7 +48,7 @@ class Choice:
         signatures: Signature to what `asked` calls its inputs and its outputs; empty for one of all of them.
     """
 
-    asked: Asked
+    asked: Selection
     redrawn: Redrawn
     roles: Roles
     notes: tuple[str, ...]
@@ -82,7 +82,7 @@ def choose(
     shaped = {
         name: (tensor, shape or _batched(graph, name, inputs)) for name, (tensor, shape) in inputs.items()
     }
-    asked = Asked(inputs=shaped, outputs=outputs, constants=constants)
+    asked = Selection(inputs=shaped, outputs=outputs, constants=constants)
     return _with_flags(recording, asked, roles)
 
 
@@ -143,7 +143,7 @@ def _asked(name: str, given: tuple[str, Shape]) -> str:
     return f"{name}={tensor}[{sizes}]" if sizes else f"{name}={tensor}"
 
 
-def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
+def _with_flags(recording: Recording, asked: Selection, roles: Roles) -> Choice:
     """Set each flag to the value that reaches less of what only training has."""
     constants, notes = dict(asked.constants), list[str]()
     redrawn: Redrawn | None = None
@@ -174,7 +174,7 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
                 [("false", _shown(tried[False])), ("true", _shown(tried[True]))],
                 node_name(flag),
             )
-    settled = Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
+    settled = Selection(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
     return Choice(
         asked=settled,
         redrawn=redrawn or redraw_recording(recording, settled),
@@ -184,12 +184,12 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
 
 
 def _tried(
-    recording: Recording, asked: Asked, constants: Mapping[str, Any]
+    recording: Recording, asked: Selection, constants: Mapping[str, Any]
 ) -> tuple[int | None, Redrawn | None]:
     """How much of training is reached so, and what becomes of the graph; None where it is refused."""
     try:
         redrawn = redraw_recording(
-            recording, Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
+            recording, Selection(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
         )
     except InvalidDefinition:
         return None, None
@@ -200,7 +200,7 @@ def _shown(count: int | None) -> str:
     return "refused" if count is None else f"{count} parts of training reached"
 
 
-def _needed(recording: Recording, asked: Asked, constants: Mapping[str, Any]) -> set[str]:
+def _needed(recording: Recording, asked: Selection, constants: Mapping[str, Any]) -> set[str]:
     """The tensors without a value that the outputs need."""
     graph = open_graph(recording)
     cuts = [node_name(tensor) for tensor, _ in asked.inputs.values()]

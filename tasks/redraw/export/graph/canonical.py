@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
 from redraw.export.graph.pruning import drop_unneeded
-from redraw.recorded.nodes import functions_given
+from redraw.recorded.nodes import functions_in_attributes
 
 _COUNT = re.compile(r"_(\d+)(?!\d)")
 # The name of a table's initializer (KeyValueTensorInitializer in lookup_ops.py).
@@ -118,7 +118,7 @@ def _rename_function(function: Any, rename: _Renaming) -> None:
 def _rename_node(node: Any, rename: _Renaming) -> None:
     node.name, node.op = rename(node.name), rename(node.op)
     node.input[:] = [rename(name) for name in node.input]
-    for function in functions_given(node):
+    for function in functions_in_attributes(node):
         function.name = rename(function.name)
 
 
