@@ -161,5 +161,5 @@ def test_nearest_tests_a_module_begin_with_its_own() -> None:
     stages = nearest_tests(ROOT, "plugins/redraw_airflow/stages/pod.py")
     assert stages[0] == "tests/redraw_airflow/stages/test_pod.py"
     recording = nearest_tests(ROOT, "tasks/redraw/validate/subject/recording/untouched.py")
-    assert "tests/redraw/recorded/test_export.py" in recording
+    assert {"tests/redraw/recorded/test_export.py", "tests/redraw/heal/test_heal.py"} <= {*recording}
     assert "tests/redraw/draft/test_draft.py" in nearest_tests(ROOT, "tasks/redraw/recorded/roles.py")

@@ -33,8 +33,8 @@ _IMPORTED = {
 }
 # Tests mirror the layout, but for these: the recordings that they need are made for the tests of others.
 _ELSEWHERE = {"redraw/validate/subject/recording": "redraw/recorded"}
-# And what of a package only the tests of another ask about: roles are found for drafts.
-_ALSO = {"redraw/recorded": "redraw/draft"}
+# And what only tests of other packages ask: roles are found for drafts, SavedModels redrawn to heal them.
+_ALSO = {"redraw/recorded": ("redraw/draft", "redraw/heal")}
 _SOURCE_ROOTS = ("tasks", "plugins")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
 
@@ -178,7 +178,10 @@ def nearest_tests(root: Path, module: str) -> list[str]:
     elsewhere = _ELSEWHERE.get("/".join(folders))
     folder = root / "tests" / (elsewhere or Path(*folders))
     package = folder if elsewhere else root / "tests" / Path(*folders[:2])
-    also = root / "tests" / _ALSO.get("/".join(folders[:2]), package)
+    packages = [
+        package,
+        *(root / "tests" / other for other in _ALSO.get(elsewhere or "/".join(folders[:2]), ())),
+    ]
     own = f"test_{file}"
     sides = [root / "tests" / folders[0], *([root / "tests/foreign"] if source == "tasks" else [])]
     tests = {path: f"{dotted} " in path.read_text() for side in sides for path in side.rglob("test_*.py")}
@@ -190,9 +193,5 @@ def nearest_tests(root: Path, module: str) -> list[str]:
         imports = near and tests[path]
         return not same, not imports, path.parent != folder, near, -common, os.fspath(path)
 
-    chosen = [
-        path
-        for path, imports in tests.items()
-        if imports or path.is_relative_to(package) or path.is_relative_to(also)
-    ]
+    chosen = [path for path, imports in tests.items() if imports or any(map(path.is_relative_to, packages))]
     return [path.relative_to(root).as_posix() for path in sorted(chosen, key=distance)]

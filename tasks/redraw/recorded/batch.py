@@ -9,7 +9,7 @@ import numpy as np
 
 from redraw.recorded.graph import INPUT, Graph, copied
 from redraw.recorded.nodes import node_name
-from redraw.recorded.operations import LOOP_JOINTS
+from redraw.recorded.operations import FLOATS, INTEGERS, LOOP_JOINTS
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import Shape, infer_shapes
 
@@ -38,9 +38,8 @@ TRIED = (23, 29)
 _OTHER_SIZE = 7
 
 
-def data_nodes(graph: Graph, outputs: list[str]) -> set[str]:
+def data_nodes(graph: Graph) -> set[str]:
     """The nodes whose values, and not only their shapes, depend on the inputs."""
-    needed = graph.reach(outputs)
     users = graph.users(graph.nodes)
     queue = [name for name in graph.nodes if name.startswith(INPUT)]
     visited = set(queue)
@@ -49,7 +48,7 @@ def data_nodes(graph: Graph, outputs: list[str]) -> set[str]:
             if user not in visited and graph.nodes[user].op not in _OF_SHAPE_ALONE:
                 visited.add(user)
                 queue.append(user)
-    return visited | (visited & needed.keys())
+    return visited
 
 
 def free_batch(graph: Graph, outputs: list[str], size: int, shapes: Mapping[str, Shape]) -> int:
@@ -64,7 +63,7 @@ def free_batch(graph: Graph, outputs: list[str], size: int, shapes: Mapping[str,
     Returns:
         How many constants were freed.
     """
-    data = data_nodes(graph, outputs)
+    data = data_nodes(graph)
     freed = 0
     batch: str | None = None
     for name in graph.reach(outputs):
@@ -155,19 +154,22 @@ def _freed_shape(graph: Graph, inputs: list[str], size: int, shapes: Mapping[str
     ):
         return None
     rest = [int(value) for value in requested[1:]]
-    input_shape = shapes.get(inputs[0])
+    input_size = _elements(shapes.get(inputs[0]))
     if -1 in rest:
-        if input_shape is None or None in input_shape or rest.count(-1) > 1:
+        if input_size is None:
             return None
-        known_size = math.prod(value for value in rest if value != -1) * int(requested[0])
-        rest[rest.index(-1)] = math.prod(value or 0 for value in input_shape) // known_size
-    elif (
-        input_shape is not None
-        and None not in input_shape
-        and math.prod(v or 0 for v in input_shape) != int(requested[0]) * math.prod(rest)
-    ):
+        rest[rest.index(-1)] = input_size // (
+            math.prod(value for value in rest if value != -1) * int(requested[0])
+        )
+    elif input_size is not None and input_size != int(requested[0]) * math.prod(rest):
         return None
     return [-1, *rest]
+
+
+def _elements(shape: Shape | None) -> int | None:
+    """The number of elements; None if a size is unknown."""
+    sizes = [size for size in shape or () if size is not None]
+    return math.prod(sizes) if shape is not None and len(sizes) == len(shape) else None
 
 
 def _batch_size(graph: Graph) -> str:
@@ -200,7 +202,7 @@ def _equal_rows(
     if node.op != "Const" or graph.nodes[user].op in _SHAPED or node_name(tensor) in data:
         return None
     shape = shapes.get(tensor)
-    if not shape or shape[0] != size or len(shape) < 2 or node.attr["dtype"].type not in (1, 2, 3, 9, 14, 19):
+    if not shape or shape[0] != size or len(shape) < 2 or node.attr["dtype"].type not in FLOATS + INTEGERS:
         return None
     value = known_value(graph, tensor)
     if value is None or not (value == value[:1]).all():
@@ -241,7 +243,7 @@ def mixing_rows(
         }
         sizes.append(infer_shapes(graph, outputs, input_shapes))
     first, second = sizes
-    data = data_nodes(graph, outputs)
+    data = data_nodes(graph)
     findings = []
     for name in graph.reach(outputs):
         node = graph.nodes[name]
@@ -249,12 +251,7 @@ def mixing_rows(
             continue
         tensor, axes = graph.data_inputs(name)[:2]
         shape, other_shape, axis_numbers = first.get(tensor), second.get(tensor), known_value(graph, axes)
-        if (
-            shape is None
-            or other_shape is None
-            or axis_numbers is None
-            or node.attr["T"].type not in (1, 2, 14, 19)
-        ):
+        if shape is None or other_shape is None or axis_numbers is None or node.attr["T"].type not in FLOATS:
             continue
         reduced = [int(axis) % max(len(shape), 1) for axis in np.atleast_1d(axis_numbers)]
         if any(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from redraw.recorded.graph import INPUT, Graph
 from redraw.recorded.nodes import node_name
-from redraw.recorded.operations import CHANCE, LOOP_JOINTS, MERGES, SOURCES, SWITCHES, VARIABLES
+from redraw.recorded.operations import CHANCE, FLOATS, LOOP_JOINTS, MERGES, SOURCES, SWITCHES, VARIABLES
 from redraw.recorded.recognizing import recognize
 
 _SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
@@ -30,7 +30,6 @@ _UNSETTLED = (
     | {"_Arg", "While", "StatelessWhile", "If", "StatelessIf"}
 )
 _LINEAR = {"Mul", "RealDiv", "Div", "Identity", "Cast", "Reshape", "Select", "SelectV2"}
-_FLOATS = (1, 2, 14, 19)  # float32, float64, bfloat16, float16
 _MOST_STEPS = 6
 _MOST_LINEAR = 40
 
@@ -209,16 +208,15 @@ class _Remover:
         """Whether it is a scalar input of the graph, or a scalar variable."""
         node = self._graph.nodes[node_name(tensor)]
         if node.op in ("Identity", "ReadVariableOp", "Enter", "RefEnter"):
-            inner = self._graph.data_inputs(node_name(tensor))
-            return self._is_rate(inner[0]) if inner else False
+            return self._is_rate(self._graph.data_inputs(node_name(tensor))[0])
         if node.op == "_Arg":
-            return self._graph.shapes.get(tensor) == () and self._graph.dtype(tensor) in _FLOATS
+            return self._graph.shapes.get(tensor) == () and self._graph.dtype(tensor) in FLOATS
         if node.op in ("Placeholder", "VariableV2", "Variable", "VarHandleOp"):
             shape = node.attr["shape"].shape
             dtype = node.attr["dtype"].type % 100
             # Old placeholders of scalars declare an unknown shape.
             scalar = not shape.dim and (not shape.unknown_rank or node.op == "Placeholder")
-            return scalar and dtype in _FLOATS and not node.name.startswith(INPUT)
+            return scalar and dtype in FLOATS and not node.name.startswith(INPUT)
         return False
 
     def is_setting(self, tensor: str) -> bool:

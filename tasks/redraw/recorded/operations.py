@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tensorflow.core.framework import types_pb2
+
 from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 
+FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE, types_pb2.DT_BFLOAT16, types_pb2.DT_HALF)
+INTEGERS = (types_pb2.DT_INT32, types_pb2.DT_INT64)
 VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 # Operations that read training data, which are not served.
 SOURCES = {

@@ -162,7 +162,7 @@ def _infer(
     graph: Graph, outputs: list[str], random_ops: tuple[str, ...]
 ) -> tuple[tuple[Replacement, ...], tuple[Average, ...]]:
     """Replace statistics of the batch by averages and remove randomness, or refuse the graph."""
-    averages = find_averages(graph, outputs, data_nodes(graph, outputs))
+    averages = find_averages(graph, outputs, data_nodes(graph))
     served, used, refused = serve_averages(graph, outputs, averages)
     removed, problems = remove_chance(graph, outputs, random_ops)
     inner, others = redraw_bodies(graph, outputs, random_ops)

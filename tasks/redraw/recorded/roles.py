@@ -24,7 +24,15 @@ from redraw.recorded.heads import (
     users_of,
 )
 from redraw.recorded.nodes import node_name
-from redraw.recorded.operations import ASSIGNMENTS, CHANCE, SWITCHES, VARIABLES, output_types_of
+from redraw.recorded.operations import (
+    ASSIGNMENTS,
+    CHANCE,
+    FLOATS,
+    INTEGERS,
+    SWITCHES,
+    VARIABLES,
+    output_types_of,
+)
 
 # The positions of the logits and the labels among a loss's inputs.
 _LOSSES = {
@@ -32,8 +40,6 @@ _LOSSES = {
     "SoftmaxCrossEntropyWithLogits": (0, 1),
     "CTCLoss": (0, 1),
 }
-_FLOATS = (1, 2, 14, 19)  # float32, float64, bfloat16, float16
-_INTEGERS = (3, 9)  # int32, int64
 _STARTS = {
     "Placeholder",
     "PlaceholderV2",
@@ -178,9 +184,9 @@ def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
     if not graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
         return "", ""
     number = _is_number(graph, tensor)
-    if dtype not in _FLOATS:
+    if dtype not in FLOATS:
         counts = (
-            dtype in _INTEGERS
+            dtype in INTEGERS
             and number
             and not graph.nodes[node_name(tensor)].attr["shape"].shape.unknown_rank
         )

@@ -2,9 +2,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
-from redraw.export.destination import partial_folder
+import pytest
+
+from redraw.errors import OutputExists
+from redraw.export.destination import open_destination, partial_folder
+from redraw.uri import Uri
 
 WRITER = """
 import sys
@@ -52,3 +57,15 @@ def test_partial_folder_renamed_is_kept_with_usual_permissions(tmp_path: Path) -
         folder.rename(tmp_path / "out")
     (tmp_path / "usual").mkdir()
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_destination_is_absent_or_an_empty_folder(tmp_path: Path) -> None:
+    for name, good in (("absent", True), ("empty", True), ("full", False), ("file", False)):
+        out = tmp_path / name
+        if name in ("empty", "full"):
+            out.mkdir()
+        if not good:
+            (out / "model" if name == "full" else out).touch()
+        refused = pytest.raises(OutputExists, match=f"{name}: expected an absent or empty folder")
+        with nullcontext() if good else refused, open_destination(Uri(str(out))) as destination:
+            assert (destination.folder, destination.remote) == (out, False)
