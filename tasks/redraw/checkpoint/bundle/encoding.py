@@ -90,7 +90,7 @@ def encode_slice_key(key: bytes, extents: Sequence[tuple[int, int]]) -> bytes:
     Args:
         key: The whole tensor's key.
         extents: For each dimension where the slice starts and how long it is, -1
-            where the slice declares to take all of it.
+            if the slice declares to take all of it.
 
     Returns:
         The key, which sorts before those of whole tensors.

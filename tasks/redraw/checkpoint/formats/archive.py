@@ -185,7 +185,7 @@ def _weights(archive: zipfile.ZipFile, archive_file: _ArchiveFile) -> FileRange:
         return _unpack(archive)
     header = archive_file.read(info.header_offset, _HEADER)
     if not header.startswith(_MEMBER):
-        raise ValueError(f"{_WEIGHTS} where it is not")
+        raise ValueError(f"{_WEIGHTS} without a local header")
     lengths = (
         int.from_bytes(header[offset : offset + 2], "little") for offset in (_NAME_LENGTH, _EXTRA_LENGTH)
     )

@@ -198,21 +198,21 @@ def _by_orders(
         *(() if writer.keras_2 else (("", request.order_places),)),
         *(() if writer.keras_3 else (("Keras 2's ", former) for former in request.former_orders)),
     ]
-    for whose, asked in orders:
-        names_at = {place: name for name, own_places in asked.items() for place in own_places}
+    for whose, places_by_name in orders:
+        names_at = {place: name for name, own_places in places_by_name.items() for place in own_places}
         if order.keys() != names_at.keys():
             continue
-        asks = _agreeing(asked, order, names_of, agree)
+        asks = _agreeing(places_by_name, order, names_of, agree)
         if not all(asks.values()):
             paired = pair_by_name(names_at, {place: names_of[key] for place, key in order.items()}, agree)
             moved = {
                 name: tuple(paired.get(place, "") for place in own_places)
-                for name, own_places in asked.items()
+                for name, own_places in places_by_name.items()
             }
             asks = _agreeing(moved, order, names_of, agree)
         pairs = ((name, names_of[order[place]]) for name, own_places in asks.items() for place in own_places)
         if counted_alike(pairs):
-            tier = 2 if all(asks[name] == own_places for name, own_places in asked.items()) else 3
+            tier = 2 if all(asks[name] == own_places for name, own_places in places_by_name.items()) else 3
             yield Catalog(rule=f"{whose}order of layers{below}", keys=order, asks=asks, tier=tier)
 
 
