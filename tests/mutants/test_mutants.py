@@ -161,5 +161,11 @@ def test_nearest_tests_a_module_begin_with_its_own() -> None:
     stages = nearest_tests(ROOT, "plugins/redraw_airflow/stages/pod.py")
     assert stages[0] == "tests/redraw_airflow/stages/test_pod.py"
     recording = nearest_tests(ROOT, "tasks/redraw/validate/subject/recording/untouched.py")
+    loops = nearest_tests(ROOT, "tasks/redraw/validate/subject/recording/loops.py")
+    assert loops[0] == "tests/redraw/validate/subject/test_loops.py"
     assert {"tests/redraw/recorded/test_export.py", "tests/redraw/heal/test_heal.py"} <= {*recording}
-    assert "tests/redraw/draft/test_draft.py" in nearest_tests(ROOT, "tasks/redraw/recorded/roles.py")
+    for module, other in (
+        ("recorded/roles", "redraw/draft/test_draft"),
+        ("export/source", "foreign/test_answers"),
+    ):
+        assert f"tests/{other}.py" in nearest_tests(ROOT, f"tasks/redraw/{module}.py")

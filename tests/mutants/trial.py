@@ -33,8 +33,9 @@ _IMPORTED = {
 }
 # Tests mirror the layout, but for these: the recordings that they need are made for the tests of others.
 _ELSEWHERE = {"redraw/validate/subject/recording": "redraw/recorded"}
-# And what only tests of other packages ask: roles are found for drafts, SavedModels redrawn to heal them.
-_ALSO = {"redraw/recorded": ("redraw/draft", "redraw/heal")}
+# And what only other tests ask: roles are found for drafts, SavedModels redrawn to heal them, and weights
+# mapped from the files of other frameworks.
+_ALSO = {"redraw/recorded": ("redraw/draft", "redraw/heal"), "redraw/export": ("foreign",)}
 _SOURCE_ROOTS = ("tasks", "plugins")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
 
@@ -177,7 +178,8 @@ def nearest_tests(root: Path, module: str) -> list[str]:
     dotted = ".".join([*folders, file.removesuffix(".py")])
     elsewhere = _ELSEWHERE.get("/".join(folders))
     folder = root / "tests" / (elsewhere or Path(*folders))
-    package = folder if elsewhere else root / "tests" / Path(*folders[:2])
+    home = root / "tests" / Path(*folders[:2])
+    package = folder if elsewhere else home
     packages = [
         package,
         *(root / "tests" / other for other in _ALSO.get(elsewhere or "/".join(folders[:2]), ())),
@@ -188,7 +190,7 @@ def nearest_tests(root: Path, module: str) -> list[str]:
 
     def distance(path: Path) -> tuple[bool, bool, bool, bool, int, str]:
         common = len(Path(os.path.commonpath([path.parent, folder])).parts)
-        near = path.is_relative_to(package)
+        near = path.is_relative_to(package) or path.is_relative_to(home)
         same = path.parent == folder and path.name == own
         imports = near and tests[path]
         return not same, not imports, path.parent != folder, near, -common, os.fspath(path)

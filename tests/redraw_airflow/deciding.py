@@ -74,6 +74,6 @@ RELEASE = Release(
     previous=None,
     pushed_at="2026-02-01T00:00:00Z",
     ledger=EXPORT.ledger,
-    provenance=Provenance(made_by=None, report_digest="0", asked_by="ada"),
+    provenance=Provenance(made_by=None, report_digest="0" * 64, asked_by="ada"),
     generations={},
 )

@@ -8,10 +8,9 @@ from typing import Any
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 from redraw.recorded.nodes import follow_calls, node_name
-from redraw.recorded.operations import COPIES, output_types
+from redraw.recorded.operations import COPIES, output_types_of
 
 # The prefix of the inputs' placeholders.
 INPUT = "redraw_input/"
@@ -106,9 +105,7 @@ class Graph:
         tensor = full_name(name)
         node = self.nodes.get(node_name(tensor))
         number = tensor.rpartition(":")[2]
-        definition = operation_definition(node.op) if node is not None else None
-        count = 1 if definition is None or node is None else len(output_types(node, definition))
-        if node is None or not number.isdigit() or int(number) >= max(count, 1):
+        if node is None or not number.isdigit() or int(number) >= max(len(output_types_of(node)), 1):
             import difflib
 
             close = difflib.get_close_matches(node_name(tensor), self.nodes, n=3)
@@ -120,9 +117,7 @@ class Graph:
 
     def dtype(self, tensor: str) -> int:
         """The `DataType` of a tensor; 0 if the operation is unknown."""
-        node = self.nodes[node_name(tensor)]
-        definition = operation_definition(node.op)
-        types = output_types(node, definition) if definition is not None else []
+        types = output_types_of(self.nodes[node_name(tensor)])
         number = int(tensor.rpartition(":")[2])
         return types[number] if number < len(types) else 0
 

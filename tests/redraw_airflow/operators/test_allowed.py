@@ -8,7 +8,14 @@ from typing import Any, cast
 import pytest
 
 from redraw.errors import InvalidName, InvalidRequest
-from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, demand_allowed
+from redraw_airflow.operators.allowed import (
+    BUCKETS,
+    CATALOGUES,
+    WORK_FOLDERS,
+    demand_allowed,
+    demand_allowed_servers,
+    split_servers,
+)
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.training import (
     CheckpointOperator,
@@ -77,6 +84,31 @@ def test_demand_allowed_within_or_nothing_passes(value: Any) -> None:
 def test_demand_allowed_of_a_list_looks_at_each() -> None:
     with pytest.raises(InvalidRequest, match="gs://other"):
         demand_allowed("checkpoints", ["gs://checkpoints/a", "gs://other/b"], [CATALOGUES])
+
+
+@pytest.mark.parametrize(
+    ("listed", "server", "allowed"),
+    [
+        ("", "serving:8500", True),
+        ("", "other:8500", False),
+        ("more:8501", "more:8501", True),
+        ("more:8501", "serving:8500", True),
+        ("more:8501", "more:8502", False),
+        ("*", "anything:1", True),
+    ],
+)
+def test_demand_allowed_servers_takes_those_of_the_deployment(
+    listed: str, server: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_SERVERS", "serving:8500")
+    monkeypatch.setenv("REDRAW_ALLOWED_SERVERS", listed)
+    servers = split_servers(["serving:8500, ", f" ,{server}"])
+    assert servers == ["serving:8500", server]
+    if allowed:
+        demand_allowed_servers(servers)
+    else:
+        with pytest.raises(InvalidRequest, match=f"^servers: .*REDRAW_ALLOWED_SERVERS, got {server!r}"):
+            demand_allowed_servers(servers)
 
 
 @pytest.mark.parametrize(

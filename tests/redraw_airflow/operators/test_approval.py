@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from airflow.providers.standard.operators import hitl
+from airflow.sdk import exceptions
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.utils.types import DagRunType
 
@@ -16,9 +20,16 @@ from redraw_airflow.operators.approval import (
     describe_batch,
     describe_release,
 )
-from redraw_airflow.operators.training import ApproveReexportOperator, PushModelOperator, ReexportOperator
-from tests.redraw_airflow.deciding import EXPORT, REPORT
+from redraw_airflow.operators.training import (
+    ApproveReexportOperator,
+    ApproveReleaseOperator,
+    PushModelOperator,
+    ReexportOperator,
+)
+from tests.redraw_airflow.deciding import CHECKPOINT, EXPORT, REPORT
 
+# An Airflow before 3.3 defers the task to its triggerer.
+_WAITS = (getattr(exceptions, "TaskAwaitingInput", exceptions.TaskDeferred), exceptions.TaskDeferred)
 DEFINITION = '"""A model."""\nclass Model:\n    {attribute}: bool = {value}\n'
 
 
@@ -121,6 +132,120 @@ def test_answer_of_the_requester_where_another_has_to_fails_the_task(user: dict[
 
     with pytest.raises(AirflowFailException, match="expected that of a person other than 'ada'"):
         operator.execute_complete(context, event)
+
+
+class TaskInstance(SimpleNamespace):
+    """Takes XComs."""
+
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Of a run that `ada` started; what people are asked is kept under `asked`."""
+    monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/")
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **more: asked.update(more))
+    ti = TaskInstance(dag_id="a dag", run_id="manual__1+0", id="7", map_index=-1, pushed={})
+    run = SimpleNamespace(triggering_user_name="ada")
+    return {"ti": ti, "task_instance": ti, "dag_run": run, "asked": asked}
+
+
+def ask(operator: Any, context: dict[str, Any]) -> dict[str, Any]:
+    """What an operator asks, by when, before it waits."""
+    with pytest.raises(_WAITS):
+        operator.execute(context)
+    return {**context["asked"], "timeout": operator.response_timeout}
+
+
+@pytest.mark.parametrize(("given", "hours"), [("1.5", 1.5), ("", 24)])
+def test_request_shows_the_release_and_leads_to_its_report(
+    given: str, hours: float, context: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_WORK", str(tmp_path))
+    (tmp_path / "export.json").write_text(json.dumps(EXPORT.to_json()))
+    arguments: dict[str, Any] = {"model": "mnist", "report": REPORT.to_json(), "wait_hours": given}
+
+    for saved_model in (EXPORT.to_json(), str(tmp_path / "export")):
+        operator = ApproveReleaseOperator(task_id="a", saved_model=saved_model, make_live="yes", **arguments)
+        asked = ask(operator, context)
+
+        described = describe_release(EXPORT, REPORT, "gs://models", make_live=True)
+        link = "https://airflow.example/dags/a%20dag/runs/manual__1%2B0/plugin/redraw"
+        assert (asked["subject"], asked["options"]) == (described.subject, ["Approve", "Reject"])
+        assert asked["body"] == f"{described.body}\n\n[Full report, with the picture of the graphs]({link})"
+        assert (asked["defaults"], asked["timeout"]) == (["Reject"], timedelta(hours=hours))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"wait_hours": 0}, "^wait_hours: expected more than 0 and at most 8784, got 0"),
+        ({"wait_hours": 8785}, "^wait_hours: expected more than 0"),
+        ({"report": EXPORT.to_json()}, "^report: expected a ValidationReport record, got 'ExportedModel'"),
+        ({"saved_model": REPORT.to_json()}, "^saved_model: expected a ExportedModel record|^saved_model: .*"),
+        ({"saved_model": "/elsewhere/export"}, "^saved_model: expected a place in /work"),
+        ({"saved_model": "/work/none"}, "^saved_model: /work/none.json: expected the record that export"),
+    ],
+)
+def test_request_for_what_cannot_be_read_fails_and_names_the_argument(
+    arguments: dict[str, Any], message: str, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_WORK", "/work")
+    given = {"saved_model": EXPORT.to_json(), "report": REPORT.to_json(), **arguments}
+    operator = ApproveReleaseOperator(task_id="a", model="mnist", **given)
+
+    with pytest.raises(AirflowFailException, match=message):
+        operator.execute(cast(Any, context))
+    assert context["ti"].pushed["failure"]["stage"] == "approve"
+    assert context["asked"] == {}
+
+
+@pytest.mark.usefixtures("models")
+def test_request_for_a_batch_is_made_if_the_definition_asks_for_it(context: dict[str, Any]) -> None:
+    batches = [{"checkpoints": [CHECKPOINT.to_json()]}, {"checkpoints": [CHECKPOINT.to_json()]}]
+
+    def approve(model: str, plan: list[Any]) -> ApproveReexportOperator:
+        return ApproveReexportOperator(task_id="a", model=model, plan=plan, wait_hours=8784)
+
+    assert approve("plain", batches).execute(cast(Any, context)) == {"approved_by": None}
+    assert context["asked"] == {}
+    asked = ask(approve("asking", batches), context)
+    assert (asked["subject"], asked["timeout"]) == ("Publish 2 checkpoints of asking?", timedelta(days=366))
+    with pytest.raises(AirflowFailException, match="^plan: expected what a PlanReexportOperator returned"):
+        approve("asking", [{"checkpoints": 5}]).execute(cast(Any, context))
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("user", "chosen", "said"),
+    [
+        ({"id": "2", "name": "bob"}, "Approve", ""),
+        ({"id": "bob", "name": None}, "Approve", ""),
+        ({"id": "2", "name": "bob"}, "Reject", "two is not published: bob rejected it."),
+        (None, "Reject", "two is not published: nobody approved it within 24 hours."),
+    ],
+)
+def test_answer_says_who_approved_and_the_log_who_did_not(
+    user: Any, chosen: str, said: str, context: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator = ApproveReexportOperator(task_id="approve", model="two", plan=[])
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    event = {
+        "chosen_options": [chosen],
+        "responded_by_user": user,
+        "params_input": {},
+        "responded_at": at,
+    }
+
+    answer = operator.execute_complete(cast(Any, context), event)
+
+    assert answer == {"approved_by": "bob" if user else None, "approved_at": at.isoformat()}
+    logged = capsys.readouterr().out
+    assert said in logged
+    assert ("is not published" in logged) is bool(said)
 
 
 def test_describe_batch_lists_each_checkpoint_and_asks_once() -> None:

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 import requests
@@ -123,22 +124,21 @@ def post(webhook: Webhook, body: bytes, content_type: str, event_id: str | None 
         Undelivered: It was not taken.
         InvalidSetting: It has to be signed, and the webhook has no secret.
     """
-    ended: list[Exception | None] = []
+    ended: Future[None] = Future()
 
     def send() -> None:
         try:
             _send(webhook, body, content_type, event_id)
-            ended.append(None)
+            ended.set_result(None)
         except Exception as err:  # raised where it is waited for
-            ended.append(err)
+            ended.set_exception(err)
 
     thread = threading.Thread(target=send, name=f"webhook-{webhook.name}", daemon=True)
     thread.start()
     thread.join(_MOST_SECONDS)
-    if not ended:
+    if not ended.done():
         raise Undelivered(f"{webhook.label}: expected an answer within {_MOST_SECONDS:g} s, got none")
-    if ended[0] is not None:
-        raise ended[0]
+    ended.result()
 
 
 def _send(webhook: Webhook, body: bytes, content_type: str, event_id: str | None) -> None:

@@ -37,6 +37,17 @@ def test_verify_flipped_bit_names_tensor_and_file(bundle: TensorBundle) -> None:
     np.testing.assert_array_equal(bundle.read_array("layer_0/kernel"), np.arange(1000))
 
 
+def test_verify_of_several_damaged_tensors_names_the_first_of_the_file(tmp_path: Path) -> None:
+    with BundleWriter(tmp_path / "turned") as writer:
+        for name in ("last", "first"):
+            writer.add_array(name, np.zeros(4, np.float32))
+    turned = TensorBundle(tmp_path / "turned")
+    for position in (0, 16):
+        flip(turned.shard_paths[0], position)
+    with pytest.raises(CheckpointCorrupt, match="'last'"):
+        turned.verify()
+
+
 def test_verify_truncated_shard_names_tensor_and_file(bundle: TensorBundle) -> None:
     path = bundle.shard_paths[2]
     path.write_bytes(path.read_bytes()[:3_000])

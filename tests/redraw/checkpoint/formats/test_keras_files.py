@@ -79,6 +79,29 @@ def test_open_bfloat16_of_keras_3_keeps_its_dtype(tmp_path: Path) -> None:
     np.testing.assert_array_equal(value, layer.kernel.numpy().astype(ml_dtypes.bfloat16))
 
 
+def test_open_archive_reads_the_words_of_each_layer_and_names_other_assets(tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.layers.StringLookup(name=name) for name in WORDS]
+    for layer in layers:
+        layer.set_vocabulary(WORDS[layer.name])
+    given = [keras.Input((1,), dtype="string") for _ in layers]
+    model = keras.Model(given, [layer(x) for layer, x in zip(layers, given, strict=True)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' own, of NumPy 2
+        model.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras", "a") as archive:
+        for name in ("assets/own/", "assets/own/words.bin", "assets/none/vocabulary.txt"):
+            archive.writestr(name, "")
+    source = open_checkpoint(tmp_path / "model.keras")
+    assert isinstance(source, ArchiveSource)
+    assert {name: words[-2:] for name, words in source.vocabularies().items()} == WORDS
+    assert source.other_assets() == ("assets/own/words.bin",)
+
+
+WORDS = {"countries": ("CH", "DE"), "words": ("a", "the")}
+
+
 @pytest.mark.parametrize("kind", ["link", "storage", "virtual"])
 def test_open_file_that_points_to_another_is_refused(kind: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"

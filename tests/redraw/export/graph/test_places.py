@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.export.graph.places import find_places
@@ -19,47 +20,49 @@ from redraw.networks.modules import weights_by_name
 from tests.kits import forget_names
 
 
-def build(training: bool) -> keras.Model:
+def build(training: bool, kit: Any = keras) -> Any:
     """Embedding, recurrent, attention, nested, shared and quantity-keeping layers, by automatic names."""
-    words = keras.Input((5,), dtype="int32")
-    x = keras.layers.Embedding(10, 4)(words)
-    x = keras.layers.Bidirectional(keras.layers.LSTM(2, return_sequences=True))(x)
-    x = keras.layers.Dropout(0.5)(x) if training else x
-    x = keras.layers.MultiHeadAttention(2, 2)(x, x)
-    x = keras.layers.LayerNormalization()(x)
-    shared = keras.layers.Dense(4)
-    x = keras.layers.Add()([shared(x), shared(x)])
-    inner = keras.Sequential(
-        [keras.Input((5, 4)), keras.layers.Conv1D(3, 2), keras.layers.BatchNormalization()]
-    )
-    return keras.Model(words, keras.layers.Dense(2)(inner(x)), name="net")
+    words = kit.Input((5,), dtype="int32")
+    x = kit.layers.Embedding(10, 4)(words)
+    x = kit.layers.Bidirectional(kit.layers.LSTM(2, return_sequences=True))(x)
+    x = kit.layers.Dropout(0.5)(x) if training else x
+    x = kit.layers.MultiHeadAttention(2, 2)(x, x)
+    x = kit.layers.LayerNormalization()(x)
+    shared = kit.layers.Dense(4)
+    x = kit.layers.Add()([shared(x), shared(x)])
+    inner = kit.Sequential([kit.Input((5, 4)), kit.layers.Conv1D(3, 2), kit.layers.BatchNormalization()])
+    return kit.Model(words, kit.layers.Dense(2)(inner(x)), name="net")
 
 
-@pytest.mark.parametrize("form", ["weights.h5", "checkpoint", "shifted checkpoint"])
+FORMS = ["weights.h5", "h5", "checkpoint", "shifted checkpoint"]
+FORMER = ["keras-2.weights.h5", "keras-2.h5", "keras-2.weights-only.h5", "keras-2 checkpoint"]
+
+
+@pytest.mark.parametrize("form", [*FORMS, *FORMER])
 def test_map_layers_of_many_kinds_finds_each_in_its_place(form: str, tmp_path: Path) -> None:
-    forget_names()
-    trained = build(training=True)
-    for number, variable in enumerate(trained.variables):
-        if "seed" not in variable.path:
-            variable.assign(np.full(variable.shape, number, np.float32))
-    if form == "weights.h5":
-        path = tmp_path / "m.weights.h5"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras' own, of NumPy 2
-            trained.save_weights(path)
-    else:
-        path = Path(tf.train.Checkpoint(model=trained).write(str(tmp_path / "ckpt")))
+    kit = tf_keras if form.startswith("keras-2") else keras
+    forget_names(kit)
+    trained = build(training=True, kit=kit)
+    weights = [weight for weight in trained.weights if "seed" not in weight.name]
+    for number, weight in enumerate(weights):
+        weight.assign(np.full(weight.shape, number, np.float32))
+    path = tmp_path / f"saved.{form}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' own, of old formats and of NumPy 2
+        if "checkpoint" in form:
+            path = Path(tf.train.Checkpoint(model=trained).write(str(tmp_path / "ckpt")))
+        else:
+            (trained.save_weights if "weights" in form else trained.save)(str(path))
     if form != "shifted checkpoint":
         forget_names()
     network = build(training=False)
-    ledger = map_checkpoint(ask(network), open_checkpoint(path))
     source = open_checkpoint(path)
-    expected = [v.numpy() for v in trained.variables if "seed" not in v.path]
+    ledger = map_checkpoint(ask(network), source)
     values = {entry.variable: source.read_array(entry.key) for entry in ledger.served}
-    assert len(values) == len(expected) == len(weights_by_name(network))
     served = [v for v in network.variables if "seed" not in v.path]
-    for variable, value in zip(served, expected, strict=True):
-        np.testing.assert_array_equal(values[variable.path], value)
+    assert len(values) == len(weights) == len(served) == len(weights_by_name(network))
+    for variable, weight in zip(served, weights, strict=True):
+        np.testing.assert_array_equal(values[variable.path], weight.numpy(), err_msg=variable.path)
 
 
 def ask(network: keras.Model) -> WeightsRequest:
@@ -71,6 +74,11 @@ def ask(network: keras.Model) -> WeightsRequest:
         variables=[_Named(spec) for spec in wanted],
         structure_places=places.by_structure,
         saved_places=places.in_keras_files,
+        former_places=places.in_keras_2_files,
+        object_places=places.by_object,
+        order_places=places.by_order,
+        former_orders=places.by_old_orders,
+        own_names=places.own_names,
     )
 
 

@@ -12,10 +12,12 @@ import redraw.publish.prune.prune
 import redraw.publish.push.objects
 import redraw.publish.push.push
 from redraw.errors import InvalidRecord, InvalidRequest, ObjectConflict, VersionNotFound
+from redraw.publish.bucket.layout import read_release, release_name
 from redraw.publish.live.pin import pin_version
 from redraw.publish.live.serving_config import encode_serving_config
 from redraw.publish.live.set_live import change_live
 from redraw.publish.prune.prune import prune_versions
+from redraw.publish.prune.removal import Removal
 from redraw.publish.push.push import push_model
 from redraw.publish.releases import list_releases
 from redraw.publish.verify import verify_version
@@ -261,7 +263,9 @@ def test_prune_stopped_after_any_write_carries_on(
         if not finished and writes > 1:
             with pytest.raises(VersionNotFound):
                 _live(place, old)
-        _prune(place, keep=1, apply=True)
+        left = old in _live(place).pruning or _objects(place, old)
+        events = _prune(place, keep=1, apply=True).events
+        assert [event.version for event in events] == ([old] if left else [])
         assert (_objects(place, old), len(_objects(place, new))) == ([], 11)
         assert _live(place).pruning == ()
     assert writes > 12
@@ -317,6 +321,25 @@ def test_prune_in_the_middle_of_a_push_leaves_nothing_of_the_version(
         _live(bucket, old)
     again = push_model(export.request(bucket))
     assert (again.version, len(_objects(bucket, again.version))) == (old + 1, 11)
+
+
+def test_prune_of_a_version_whose_record_changes_meanwhile_says_so_in_the_new_one(
+    bucket: str, versions: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, storage = Removal.remove, open_storage(bucket)
+    name = release_name("digits", versions[0])
+
+    def change_record_then_remove(*arguments: Any) -> None:
+        content = storage.read(name)
+        assert content is not None
+        storage.replace(name, content, _generation(storage, name))
+        remove(*arguments)
+
+    monkeypatch.setattr(Removal, "remove", change_record_then_remove)
+    _prune(bucket, keep=2, apply=True)
+    release = read_release(storage, "digits", versions[0])
+    assert release is not None
+    assert release.pruned is not None
 
 
 def test_live_during_a_prune_is_refused_or_spares_the_version(

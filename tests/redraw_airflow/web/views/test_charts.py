@@ -39,6 +39,38 @@ def test_draw_chart_keeps_every_point_inside_and_in_order(figures: list[float]) 
         assert higher[0].y <= higher[1].y
 
 
+def test_draw_chart_lays_out_the_oldest_left_and_one_alone_in_the_middle() -> None:
+    rows = rows_of([0.3, 0.1, 0.2])
+
+    chart = draw_chart(rows, measure, as_figure, been_live={0, 2})
+
+    assert chart is not None
+    assert [(point.x, point.been_live) for point in chart.points] == [(80, True), (272, False), (464, True)]
+    assert (chart.lowest, chart.highest, chart.strip) == ("0.1", "0.3", 192)
+    assert ticks(chart) == ["0.1", "0.15", "0.2", "0.25", "0.3"]
+    assert (chart.path, chart.live_path) == ("M80 100L272 172L464 28", "M80 100L464 28")
+    assert [tick.y for tick in chart.ticks] == [172, 136, 100, 64, 28]
+    alone = draw_chart(rows[:1], measure, as_figure, been_live={0})
+    assert alone is not None
+    assert (alone.points[0].x, alone.live_path, alone.strip) == (272, "", 384)
+
+
+def test_draw_sparkline_fills_its_room_and_a_flat_one_stays_in_the_middle() -> None:
+    drawn = [draw_sparkline(rows_of(figures), measure, as_figure) for figures in ([0.3, 0.1], [0.2, 0.2])]
+
+    assert [line and line.path for line in drawn] == ["M4 24L116 4", "M4 14L116 14"]
+    assert [line and (line.lowest, line.highest) for line in drawn] == [("0.1", "0.3"), ("0.2", "0.2")]
+
+
+def test_draw_chart_of_one_figure_has_lines_around_it_within_what_it_can_be() -> None:
+    draw = functools.partial(draw_chart, measure=measure, wording=as_figure)
+    ends = {}
+    for figure in (0.0, 1.0, -50.0, 50.0):
+        lines = ticks(draw(rows_of([figure])))
+        ends[figure] = (lines[0], lines[-1])
+    assert ends == {0.0: ("0", "1e-06"), 1.0: ("0.9", "1"), -50.0: ("-55", "-45"), 50.0: ("45", "55")}
+
+
 def measure_of(point: object) -> float:
     return point.row.metrics["m"]  # type: ignore[attr-defined]
 
