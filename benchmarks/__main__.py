@@ -1,7 +1,7 @@
-"""Measure what Redraw costs, next to doing without it: `python -m benchmarks [NAME …]`.
+"""Measure Redraw versus other ways of doing the same: `python -m benchmarks [NAME …]`.
 
-Figures are shown and kept in `.redraw/bench.json`. Ratios that `benchmarks/baseline.json` knows have a limit,
-and the command fails above it. They mean most on a machine that does nothing else.
+Figures are printed and saved in `.redraw/bench.json`. Ratios in `benchmarks/baseline.json` have a limit, and
+the command fails if one is exceeded. Figures are most reliable on an idle machine.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "workers": measure_workers,
     "rollout": measure_rollout,
     "day": measure_day,
-    # The last: it starts Airflow, which then runs next to whatever else is measured.
+    # The last one, because it starts Airflow, which would disturb other benchmarks.
     "five-stages": measure_five_stages,
 }
 _RESULTS = ROOT / ".redraw" / "bench.json"
@@ -79,11 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run benchmarks.
 
     Args:
-        arguments: Their names, and options; the process's own by default.
+        arguments: Names of benchmarks, and options; the process's own by default.
 
     Returns:
-        The exit status: 0, 1 if something measured did not work or is above its limit, 130 when
-        interrupted.
+        The exit status: 0, 1 if a benchmark failed or is above its limit, 130 if interrupted.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
@@ -95,18 +94,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--save-baseline", action="store_true", help="store the ratios in benchmarks/baseline.json"
     )
-    asked = parser.parse_args(arguments)
-    unknown = sorted(set(asked.names) - set(_BENCHMARKS))
-    if unknown or asked.turns < 1:
+    options = parser.parse_args(arguments)
+    unknown = sorted(set(options.names) - set(_BENCHMARKS))
+    if unknown or options.turns < 1:
         parser.error(f"no benchmark {unknown[0]!r}" if unknown else "--turns: expected at least 1")
-    # A user's own settings would change what is measured.
+    # A user's own settings would change the results.
     for name in [name for name in os.environ if name.startswith("REDRAW_") and "BENCH" not in name]:
         del os.environ[name]
-    # As an interrupt does, this ends what was started on its way out.
+    # Like an interrupt, this ends all started processes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        names = [name for name in _BENCHMARKS if name in (asked.names or _BENCHMARKS)]
-        return 0 if _measure(names, asked.turns, save=asked.save_baseline) else 1
+        names = [name for name in _BENCHMARKS if name in (options.names or _BENCHMARKS)]
+        return 0 if _measure(names, options.turns, save=options.save_baseline) else 1
     except (BenchmarkFailed, EmbeddedError) as err:
         details = err.details if isinstance(err, EmbeddedError) else ()
         sys.stderr.write("\n    ".join([f"error: {err}", *details]) + "\n")
@@ -117,11 +116,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure(names: list[str], turns: int, *, save: bool) -> bool:
-    """Run benchmarks; whether all that have a limit are within it."""
+    """Run benchmarks; returns whether all ratios are within their limits."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     progress = Console(stderr=True, style="dim", highlight=False)
     passed = True
-    read_results(_RESULTS)  # damaged, it is better known before minutes of measuring
+    read_results(_RESULTS)  # fails early if the file is damaged
     with open_workshop(turns, lambda line: progress.print(line, soft_wrap=True)) as workshop:
         for name in names:
             workshop.say(f"Measuring {name}.")

@@ -1,13 +1,13 @@
-"""Measure what comparing two versions' answers costs, versus the bare C++ runtime that is asked the same.
+"""Measure the comparison of two versions' answers, versus the bare C++ runtime with the same requests.
 
-Two versions of the text classifier are published, and asked `REDRAW_BENCH_ROWS` messages (1,000,000 by
+Two versions of the text classifier are published and get `REDRAW_BENCH_ROWS` messages (1,000,000 by
 default), each way in a process of its own:
 
 - bare: both versions in TensorFlow's C++ runtime, through its C API, one after the other, with all messages
   in memory, in batches of 4,096;
-- compare-answers: the command, which reads the messages from a file of JSON lines and tallies the answers.
+- compare-answers: the command, which reads the messages from a file of JSON lines and counts the differences.
 
-Fetching and loading the versions is left out of both.
+Neither includes fetching and loading the versions.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Figures = Mapping[str, Any]
 
 
 def measure_answers(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Ask both versions the same, in turns."""
+    """Send both versions the same requests, in turns."""
     rows = int(os.environ.get(_ROWS, "1000000"))
     workshop.start_storage()
     folder = workshop.folder / "answers"
@@ -64,8 +64,8 @@ def _run(figures: Figures) -> Run:
 def _work(workshop: Workshop, way: str, folder: Path, rows: int) -> Figures:
     command = [sys.executable, os.fspath(_WORKER), way, os.fspath(folder), str(rows)]
     environment = {**workshop.environment, "REDRAW_BENCH_BUCKET": workshop.settings.model_bucket}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise BenchmarkFailed(f"answers, {way}: ended with {done.returncode}: {done.stderr[-800:]}")
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if process.returncode:
+        raise BenchmarkFailed(f"answers, {way}: ended with {process.returncode}: {process.stderr[-800:]}")
+    figures: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return figures

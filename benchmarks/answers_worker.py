@@ -1,6 +1,6 @@
-"""One process that is measured: `python answers_worker.py WAY FOLDER ROWS`; it prints figures as JSON.
+"""The measured process: `python answers_worker.py WAY FOLDER ROWS`; it prints figures as JSON.
 
-`prepare` trains, exports and publishes two versions, and writes the messages; the other ways ask them.
+`prepare` trains, exports and publishes two versions, and writes the messages; the other ways send them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BUCKET = os.environ["REDRAW_BENCH_BUCKET"] + "/answers"
 
 
 def _messages(rows: int) -> list[str]:
-    """The classifier's own messages again and again, each with a number of its own."""
+    """The classifier's own messages, repeated with different numbers."""
     from redraw.models import text_classifier
 
     data = Path(text_classifier.__file__).with_name("data") / "support_requests.tsv"
@@ -31,7 +31,7 @@ def _messages(rows: int) -> list[str]:
 
 
 def prepare(folder: Path, rows: int) -> dict[str, Any]:
-    """Publish both versions, under reports that say that they passed."""
+    """Publish both versions, with reports that say that they passed."""
     from redraw.checkpoint.select import select_checkpoint
     from redraw.export.export import export_model
     from redraw.publish.push.push import push_model
@@ -43,8 +43,8 @@ def prepare(folder: Path, rows: int) -> dict[str, Any]:
     for steps in _STEPS:
         run = train_model(TrainRequest(model=_MODEL, out=str(folder / f"run-{steps}"), max_steps=steps))
         catalogue = str(folder / "catalogue")
-        asked = CheckpointRequest(model=_MODEL, source=run, catalogue=catalogue, latest=True)
-        checkpoint, out = select_checkpoint(asked), str(folder / f"export-{steps}")
+        choice = CheckpointRequest(model=_MODEL, source=run, catalogue=catalogue, latest=True)
+        checkpoint, out = select_checkpoint(choice), str(folder / f"export-{steps}")
         exported = export_model(ExportRequest(model=_MODEL, checkpoint=checkpoint, out=out))
         report = ValidationReport(
             model=_MODEL, digest=exported.digest, checks=(), passed=True, validated_at="2026-01-01T00:00:00Z"
@@ -59,7 +59,7 @@ def prepare(folder: Path, rows: int) -> dict[str, Any]:
 
 
 def bare(folder: Path, rows: int) -> dict[str, Any]:
-    """Both versions through the C API, one after the other; their requests are in memory before."""
+    """Send both versions the requests from memory through the C API, one after the other."""
     from redraw.serving.session import ModelSession
 
     sessions = [ModelSession(str(folder / f"export-{steps}"), ("serve",)) for steps in _STEPS]
@@ -67,17 +67,17 @@ def bare(folder: Path, rows: int) -> dict[str, Any]:
     batches = np.split(texts, range(_BATCH, rows, _BATCH))
     for session in sessions:
         session.answer("serving_default", {"text": batches[0]})
-    started = time.perf_counter()
+    start = time.perf_counter()
     for batch in batches:
         for session in sessions:
             session.answer("serving_default", {"text": batch})
-    return {"seconds": time.perf_counter() - started}
+    return {"seconds": time.perf_counter() - start}
 
 
 def compare(folder: Path, rows: int) -> dict[str, Any]:
-    """The command, on the file of the messages."""
+    """Run the command on the file of messages."""
     other, version = json.loads((folder / "versions.json").read_text())
-    found = compare_answers(
+    comparison = compare_answers(
         CompareAnswersRequest(
             model=_MODEL,
             bucket=_BUCKET,
@@ -86,20 +86,20 @@ def compare(folder: Path, rows: int) -> dict[str, Any]:
             requests=(str(folder / f"{rows}.jsonl"),),
         )
     )
-    if found.rows != rows:
-        raise SystemExit(f"expected {rows} rows, got {found.rows}: {found.left_out}")
-    return {"seconds": found.seconds}
+    if comparison.rows != rows:
+        raise SystemExit(f"expected {rows} rows, got {comparison.rows}: {comparison.left_out}")
+    return {"seconds": comparison.seconds}
 
 
 _WAYS = {"prepare": prepare, "bare": bare, "compare-answers": compare}
 
 
 def main() -> None:
-    """Go one way and say what it took."""
-    found = _WAYS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
+    """Run one way and print its figures."""
+    figures = _WAYS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
     lines = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    sys.stdout.write(json.dumps({"peak_bytes": peak, **found}) + "\n")
+    sys.stdout.write(json.dumps({"peak_bytes": peak, **figures}) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measure a batch of checkpoints in one process, versus an export, a validation and a push for each.
 
-All checkpoints are of MNIST's size, with weights of their own, in a local catalogue; the bucket is the
-local storage server's. Of the separate runs a few are measured and stand for all.
+All checkpoints have MNIST's size and different weights, and are in a local catalogue. The bucket is on the
+local storage server. Only a few of the separate runs are measured and extrapolated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from redraw.records.reexport import ReexportReport
 
 __all__ = ["FIRST_DAY", "Batches", "measure_backfill", "run_batches", "vary_checkpoints"]
 
-# The first checkpoint is of this day; each further one of the next.
+# The day of the first checkpoint; each other one is a day later.
 FIRST_DAY = np.datetime64("2025-01-01")
 
 _CHECKPOINTS = 100
@@ -40,9 +40,9 @@ class Batches:
 
     Attributes:
         records: All checkpoints.
-        few: What a batch of the first few took.
-        many: What a batch of all took.
-        report: What became of each of the many.
+        few: The run of a batch of the first few.
+        many: The run of a batch of all.
+        report: The report of the batch of all.
     """
 
     records: list[Checkpoint]
@@ -52,20 +52,20 @@ class Batches:
 
     @property
     def further(self) -> Run:
-        """What each checkpoint took beyond the start: the difference of the two, by their numbers."""
+        """The cost of each further checkpoint, from the difference of the two batches."""
         more = _CHECKPOINTS - _FEW
         cpu = (self.many.cpu_seconds or 0) - (self.few.cpu_seconds or 0)
         return Run(seconds=(self.many.seconds - self.few.seconds) / more, cpu_seconds=cpu / more)
 
 
 def measure_backfill(workshop: Workshop) -> tuple[Comparison, ...]:
-    """One batch of 100, one of 10, the batch of 100 again, and 5 checkpoints by separate stages."""
+    """Run a batch of 100, one of 10, the batch of 100 again, and 5 checkpoints by separate stages."""
     batches = run_batches(workshop)
     few, many, records = batches.few, batches.many, batches.records
     again, skipped = _batch(workshop, records, "many")
     separate = [_separately(workshop, record) for record in records[:_SEPARATE]]
     each = median(run.seconds for run in separate)
-    # One is published while the next is prepared, so the rows' own times overlap.
+    # The times of rows overlap, because one is published while the next is prepared.
     rest = batches.report.seconds - batches.report.checkpoints[0].seconds
     ways = (
         Series(
@@ -96,7 +96,7 @@ def measure_backfill(workshop: Workshop) -> tuple[Comparison, ...]:
 
 @functools.cache
 def run_batches(workshop: Workshop) -> Batches:
-    """Export few and many checkpoints again, each in one process; once a workshop."""
+    """Export few and many checkpoints again, each in one process; once for each workshop."""
     records = vary_checkpoints(workshop, os.fspath(workshop.folder / "catalogue"), _CHECKPOINTS)
     few, _ = _batch(workshop, records[:_FEW], "few")
     many, report = _batch(workshop, records, "many")
@@ -104,7 +104,7 @@ def run_batches(workshop: Workshop) -> Batches:
 
 
 def vary_checkpoints(workshop: Workshop, catalogue: str, count: int) -> list[Checkpoint]:
-    """Put as many checkpoints of the example into a catalogue, one a day, that answer nearly alike."""
+    """Put checkpoints into a catalogue, one for each day, that give nearly the example's answers."""
     workshop.say(f"Writing {count} checkpoints.")
     trained = Checkpoint.from_json(workshop.example.records["checkpoint"])
     run = workshop.example.records["train"]["uri"]

@@ -1,6 +1,6 @@
-"""Compare a benchmark with what it cost before: `baseline.json`, the ratios of its ways to their first one.
+"""Compare a benchmark with earlier results: `baseline.json` has the ratio of each way to the first one.
 
-A ratio of two ways in the same run says the same on a slow machine and on a fast one, as seconds do not.
+Unlike seconds, the ratio of two ways in the same run is comparable between slow and fast machines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from redraw.storage.files import write_atomically
 __all__ = ["BASELINE", "Standing", "compare_with_baseline", "save_baseline"]
 
 BASELINE = Path(__file__).with_name("baseline.json")
-# How far above the stored ratio a way may come before it fails.
+# The factor by which a way may exceed its stored ratio.
 _MARGIN = 1.5
 
 
@@ -27,11 +27,11 @@ class Standing:
     """A way's ratio, next to the stored one.
 
     Attributes:
-        title: The comparison's.
-        way: The way.
-        ratio: To the first way, now.
-        stored: The ratio that `baseline.json` has.
-        limit: The most that is allowed.
+        title: The comparison's title.
+        way: The way's name.
+        ratio: The current ratio to the first way.
+        stored: The ratio in `baseline.json`.
+        limit: The largest allowed ratio.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Standing:
 
     @property
     def passed(self) -> bool:
-        """Whether it is within its limit."""
+        """Whether the ratio is within its limit."""
         return self.ratio <= self.limit
 
     def __str__(self) -> str:
@@ -56,15 +56,15 @@ class Standing:
 def compare_with_baseline(
     name: str, comparisons: Iterable[Comparison], path: Path = BASELINE
 ) -> list[Standing]:
-    """Compare what was measured with the stored ratios.
+    """Compare results with the stored ratios.
 
     Args:
-        name: The benchmark's.
-        comparisons: Its result.
+        name: The benchmark's name.
+        comparisons: The benchmark's results.
         path: The stored ratios.
 
     Returns:
-        A standing for each way that has a stored ratio; comparisons of other sizes have none.
+        A standing for each way with a stored ratio; comparisons of other sizes have none.
 
     Raises:
         BenchmarkFailed: The file is damaged.
@@ -78,12 +78,12 @@ def compare_with_baseline(
 
 
 def save_baseline(name: str, comparisons: Iterable[Comparison], path: Path = BASELINE) -> None:
-    """Store the ratios of a benchmark, each with a limit above it.
+    """Store the ratios of a benchmark, each with a limit.
 
     Args:
-        name: The benchmark's.
-        comparisons: Its result.
-        path: The stored ratios; those of other benchmarks and sizes stay.
+        name: The benchmark's name.
+        comparisons: The benchmark's results.
+        path: The file of ratios; those of other benchmarks and sizes stay.
 
     Raises:
         BenchmarkFailed: The file is damaged.

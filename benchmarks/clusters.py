@@ -1,4 +1,4 @@
-"""A cluster to measure on: that of the distributed tests, on the workshop's storage server."""
+"""A cluster for benchmarks: the one of the distributed tests, with the workshop's storage server."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class BenchCluster:
     api: AirflowApi
 
     def start_workers(self, queue: str, names: list[str], concurrency: int) -> None:
-        """Start workers of one queue, and wait until each takes tasks."""
+        """Start workers of one queue, and wait until each accepts tasks."""
         for name in names:
             self.cluster.start_worker(name, queue, concurrency)
         for name in names:
             wait_until(lambda name=name: self.cluster.is_ready(name), f"worker {name}", _READY_SECONDS, 0.5)
 
     def restart_scheduler(self, executor: str, slots: int) -> None:
-        """Let another scheduler take over, with that executor; return once it is in its loop."""
+        """Replace the scheduler by one with the executor, and wait until it is in its loop."""
         self.cluster.end("scheduler")
         more = {"AIRFLOW__CORE__EXECUTOR": executor, "AIRFLOW__CORE__PARALLELISM": str(slots)}
         self.cluster.start("scheduler", "scheduler", "--skip-serve-logs", more=more)
-        # The first sign of life comes before the executor is started, the next one from the loop.
+        # The first heartbeat comes before the executor starts, the next one from the loop.
         self._wait_for_heartbeat()
         self._wait_for_heartbeat()
 
@@ -55,7 +55,7 @@ class BenchCluster:
         wait_until(lambda: self._heartbeat() > before, "the scheduler", _READY_SECONDS, 0.5)
 
     def _heartbeat(self) -> datetime:
-        """When the scheduler that last gave a sign of life did so."""
+        """The time of the latest heartbeat of a scheduler."""
         self.cluster.check()
         url = f"{self.cluster.settings.airflow_url}/api/v2/monitor/health"
         answer = httpx.get(url, trust_env=False, timeout=60).raise_for_status().json()
@@ -64,7 +64,7 @@ class BenchCluster:
 
 @contextmanager
 def open_cluster(workshop: Workshop) -> Iterator[BenchCluster]:
-    """The central services with CeleryExecutor, without workers yet, for as long as the context lasts.
+    """Run the central services with CeleryExecutor, without workers yet, within the context.
 
     Raises:
         BenchmarkFailed: PostgreSQL or Redis is not installed.

@@ -1,4 +1,4 @@
-"""What the commands take that have no need of TensorFlow, versus what its import alone takes."""
+"""Measure commands that do not need TensorFlow, versus the import of TensorFlow alone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from benchmarks.workshop import MODEL, Workshop
 
 __all__ = ["measure_commands"]
 
-_DEAR = ("tensorflow", "keras")
-_TELL_IMPORTS = """
+_EXPENSIVE = ("tensorflow", "keras")
+_PRINT_IMPORTS = """
 import json, runpy, sys
 try:
     runpy.run_module("redraw", run_name="__main__", alter_sys=True)
@@ -24,14 +24,14 @@ finally:
 
 
 def measure_commands(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Whole processes that do their real work on a small published model."""
+    """Run whole processes that work on a small published model."""
     commands = _commands(workshop)
     ways: dict[str, Callable[[], Run]] = {
         "import tensorflow": lambda: workshop.python("-c", "import tensorflow"),
         **{name: partial(_run, workshop, make) for name, make in commands.items()},
     }
     series = take_turns(ways, workshop.turns)
-    notes = {f"{name} imports": _dear_imports(workshop, make()) for name, make in commands.items()}
+    notes = {f"{name} imports": _expensive_imports(workshop, make()) for name, make in commands.items()}
     title = "Commands without TensorFlow: whole processes, versus its import alone"
     return (Comparison(title=title, series=series, notes=notes),)
 
@@ -41,7 +41,7 @@ def _run(workshop: Workshop, make: Callable[[], list[str]]) -> Run:
 
 
 def _commands(workshop: Workshop) -> dict[str, Callable[[], list[str]]]:
-    """Name to what makes the command's arguments; what it writes is new each time."""
+    """Name to a function that makes the command's arguments, with new output places each time."""
     example, settings, count = workshop.example, workshop.settings, itertools.count()
     bucket = ["--model", MODEL, "--bucket", f"{settings.model_bucket}/example"]
     run = example.records["train"]["uri"]
@@ -65,8 +65,8 @@ def _commands(workshop: Workshop) -> dict[str, Callable[[], list[str]]]:
     }
 
 
-def _dear_imports(workshop: Workshop, arguments: list[str]) -> str:
-    """Which of the expensive libraries are imported once the command has done its work."""
-    run = workshop.python("-c", _TELL_IMPORTS, *arguments)
+def _expensive_imports(workshop: Workshop, arguments: list[str]) -> str:
+    """The expensive libraries that the command has imported when it ends."""
+    run = workshop.python("-c", _PRINT_IMPORTS, *arguments)
     imported = json.loads(run.stdout.splitlines()[-1])
-    return ", ".join(name for name in _DEAR if name in imported) or "neither tensorflow nor keras"
+    return ", ".join(name for name in _EXPENSIVE if name in imported) or "neither tensorflow nor keras"

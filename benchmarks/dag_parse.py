@@ -1,4 +1,4 @@
-"""What parsing the DAG file adds to the import that every DAG file begins with."""
+"""Measure what parsing the DAG file adds to the import of `airflow.sdk`, which every DAG file needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.workshop import ROOT, Workshop
 __all__ = ["measure_dag_parse"]
 
 _SDK = "import airflow.sdk"
-# The SDK loads its parts when they are first used: this much any DAG file pays for.
+# The SDK loads its parts at their first use: every DAG file needs at least these.
 _EMPTY = """
 from airflow.sdk import DAG, Asset, BaseOperator, CronTriggerTimetable, Param
 with DAG("empty", schedule=CronTriggerTimetable("0 3 * * MON", timezone="UTC"), params={"a": Param(1)}):
@@ -22,7 +22,7 @@ _LIMIT = 0.3
 
 
 def measure_dag_parse(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Import only `airflow.sdk`, with the least that a DAG file can hold, and with the DAG file."""
+    """Import only `airflow.sdk`, then with a minimal DAG, then with the DAG file."""
     variables = {
         "AIRFLOW_HOME": os.fspath(workshop.folder / "parse"),
         "PYTHONPATH": os.pathsep.join([workshop.environment["PYTHONPATH"], os.fspath(ROOT / "dags")]),

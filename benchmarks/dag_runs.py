@@ -1,4 +1,4 @@
-"""One run of a DAG, timed: what its tasks took, and what passed before each of them."""
+"""Time a run of a DAG: its tasks, and the waits before them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class TimedRun:
     """One run of a DAG whose tasks follow one another.
 
     Attributes:
-        seconds: From the call that triggers it until it is seen to have ended.
-        tasks: What each task took, by Airflow's account.
-        waits: From the trigger, or the end of the task before, to each task's start.
+        seconds: From the trigger until the end is observed.
+        tasks: Task to its duration in Airflow's database.
+        waits: Task to the time from the trigger, or from the end of the last task, to its start.
     """
 
     seconds: float
@@ -37,21 +37,21 @@ class TimedRun:
 
 
 def time_run(api: AirflowApi, dag_id: str, conf: Mapping[str, object], check: Callable[[], None]) -> TimedRun:
-    """Run a DAG to its good end.
+    """Run a DAG until it succeeds.
 
     Args:
-        api: Of the Airflow that runs it.
+        api: The API of the Airflow that runs it.
         dag_id: The DAG.
         conf: Values of its parameters.
-        check: Called at each look; raises when waiting has no use.
+        check: Called at each poll; raises if waiting is useless.
 
     Returns:
-        What it took.
+        The run's times.
 
     Raises:
-        BenchmarkFailed: It failed, or a task was tried twice.
+        BenchmarkFailed: The run failed, or a task was retried.
     """
-    triggered, started = datetime.now(UTC), time.perf_counter()
+    triggered, start_time = datetime.now(UTC), time.perf_counter()
     run = api.trigger(dag_id, conf=conf)
 
     def state() -> str:
@@ -59,12 +59,12 @@ def time_run(api: AirflowApi, dag_id: str, conf: Mapping[str, object], check: Ca
         return api.dag_run(dag_id, run.run_id).state
 
     wait_until(lambda: state() in ("success", "failed"), f"the end of {run.run_id}", _SECONDS, _POLL_SECONDS)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - start_time
     tasks = api.tasks(dag_id, run.run_id)
     if state() != "success" or any(task.try_number > 1 for task in tasks):
-        shown = ", ".join(f"{task.task_id} {task.state} (try {task.try_number})" for task in tasks)
+        states = ", ".join(f"{task.task_id} {task.state} (try {task.try_number})" for task in tasks)
         raise BenchmarkFailed(
-            f"run {run.run_id}: expected success at the first try of each task, got {shown}."
+            f"run {run.run_id}: expected success at the first try of each task, got {states}."
         )
     spans = _spans(tasks)
     ends = [triggered, *(end for _, end in spans.values())]
@@ -79,7 +79,7 @@ def time_run(api: AirflowApi, dag_id: str, conf: Mapping[str, object], check: Ca
 
 
 def _spans(tasks: list[TaskState]) -> dict[str, tuple[datetime, datetime]]:
-    """When each task that ran began and ended, in their order; one that was skipped had no try."""
+    """The start and the end of each task that ran, in order; skipped tasks are left out."""
     return {
         task.task_id: (task.started, task.ended)
         for task in tasks

@@ -1,7 +1,7 @@
-"""Estimate what 10,000 exports a day take, from what few of them take here.
+"""Estimate the cost of 10,000 exports a day from the measured cost of a few.
 
-A batch of one is measured under Airflow, with one worker that always has the next one waiting; each
-further checkpoint as the difference of a batch of 100 and one of 10, by hand. `estimate.py` has the sum.
+A batch of one is measured in Airflow, with one worker that always has a next task. The cost of each further
+checkpoint is the difference of a batch of 100 and one of 10, by hand. `estimate.py` has the formula.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BATCH_SIZES = (1, 10, 50, 100)
 
 
 def measure_day(workshop: Workshop) -> tuple[Comparison, ...]:
-    """What a day takes, by the size of its batches."""
+    """Estimate the cost of a day by the size of its batches."""
     further = run_batches(workshop).further
     alone = run_backfills(workshop).alone
     costs = Costs(
@@ -36,13 +36,13 @@ def measure_day(workshop: Workshop) -> tuple[Comparison, ...]:
     )
     notes = {
         "of a batch of one, from one task to the next": f"{alone.gap_seconds:.2f} s",
-        **{f"batches of {size}": _shown(costs, size) for size in _BATCH_SIZES},
+        **{f"batches of {size}": _note(costs, size) for size in _BATCH_SIZES},
     }
     title = f"{_EXPORTS:,} exports of {MODEL} a day: what they are calculated from, and what they take"
     return (Comparison(title=title, series=series, notes=notes),)
 
 
-def _shown(costs: Costs, size: int) -> str:
+def _note(costs: Costs, size: int) -> str:
     day = estimate_day(costs, _EXPORTS, size)
     return (
         f"{day.batches:,} tasks, {day.worker_hours:.1f} worker-hours (workers: {day.workers}),"

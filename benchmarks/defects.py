@@ -1,4 +1,4 @@
-"""Count the planted defects that validation catches, and the good exports that it holds up."""
+"""Count the planted defects that validation catches, and the good exports that it rejects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BOUND_SECONDS = 7200.0
 
 
 def measure_defects(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Put the corpus of `tests/defects` to the proof, once; a stopped run goes on where it was."""
+    """Validate the corpus of `tests/defects` once; an interrupted run resumes."""
     folder = workshop.folder / "defects"
     command = ("-m", "tests.defects", os.fspath(folder), "--findings", os.fspath(_FINDINGS))
     environment = workshop.environment | {"TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -32,26 +32,26 @@ def measure_defects(workshop: Workshop) -> tuple[Comparison, ...]:
         bound_seconds=_BOUND_SECONDS,
         show=True,
     )
-    found = json.loads(run.stdout.splitlines()[-1])
+    findings = json.loads(run.stdout.splitlines()[-1])
     _FINDINGS.unlink()
-    # Of all runs that the findings are from.
-    seconds = sum(finding["seconds"] for kind in found.values() for finding in kind.values())
+    # The seconds of all runs that made the findings.
+    seconds = sum(finding["seconds"] for kind in findings.values() for finding in kind.values())
     notes = {
-        "caught / planted": _share(found["planted"], _missed(found["planted"])),
-        "passed / good": _share(found["good"], _alarms(found["good"])),
-        "257 rows of 3 s of sound": _edges(found["good"]["trained-Audio"]["check_seconds"]),
-        **{f"missed {name}": check for name, check in _missed(found["planted"]).items()},
-        **{f"false alarm {name}": checks for name, checks in _alarms(found["good"]).items()},
+        "caught / planted": _share(findings["planted"], _missed(findings["planted"])),
+        "passed / good": _share(findings["good"], _alarms(findings["good"])),
+        "257 rows of 3 s of sound": _edges(findings["good"]["trained-Audio"]["check_seconds"]),
+        **{f"missed {name}": check for name, check in _missed(findings["planted"]).items()},
+        **{f"false alarm {name}": checks for name, checks in _alarms(findings["good"]).items()},
     }
-    whole = replace(run, seconds=seconds)
-    series = (Series(way="planted and good exports, made and examined", runs=(whole,)),)
+    total = replace(run, seconds=seconds)
+    series = (Series(way="planted and good exports, made and examined", runs=(total,)),)
     return (
         Comparison(title="Validation of planted defects and of good exports", series=series, notes=notes),
     )
 
 
 def _edges(seconds: Mapping[str, float]) -> str:
-    """How long requests at the edges take, next to all other checks."""
+    """The time of the check request-edges, and of all other checks."""
     edges = seconds["request-edges"]
     return f"request-edges {edges:.1f} s, all other checks {sum(seconds.values()) - edges:.1f} s"
 
@@ -61,7 +61,7 @@ def _share(findings: Findings, wrong: Mapping[str, str]) -> str:
 
 
 def _missed(planted: Findings) -> dict[str, str]:
-    """Defect to the check that did not find it."""
+    """Defect to the check that missed it."""
     return {
         name: str(finding["caught_by"])
         for name, finding in planted.items()

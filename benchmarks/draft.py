@@ -1,4 +1,4 @@
-"""What drafting a definition of a large recorded graph takes, versus TensorFlow's import of that graph."""
+"""Measure drafting a definition of a large recorded graph, versus TensorFlow's import of the graph."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ with tf.Graph().as_default() as graph:
             if number % 5 == 0:
                 moments = tf.nn.moments(h, [0])
                 for name, moment in zip(("mean", "variance"), moments):
-                    kept = tf1.get_variable(name, [64], trainable=False)
-                    updates.append(tf1.assign_sub(kept, 0.1 * (kept - moment)))
+                    average = tf1.get_variable(name, [64], trainable=False)
+                    updates.append(tf1.assign_sub(average, 0.1 * (average - moment)))
                 h = tf.nn.batch_normalization(h, *moments, None, None, 1e-3)
             h = tf.tanh(h)
             h = tf.nn.dropout(h, rate=0.2) if number % 10 == 0 else h
@@ -47,7 +47,7 @@ tf.compat.v1.train.import_meta_graph(sys.argv[1])
 
 
 def measure_draft(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Whole processes, each with TensorFlow's import in it."""
+    """Run whole processes, each of which imports TensorFlow."""
     prefix = os.fspath(workshop.folder / "model.ckpt-1")
     workshop.say("recording a graph of 20,000 nodes")
     nodes = workshop.python("-c", _MAKE, prefix).stdout.split()[-1].decode()

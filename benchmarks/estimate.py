@@ -1,4 +1,4 @@
-"""What so many exports a day take, calculated from what one of them was measured to take."""
+"""Estimate the cost of many exports a day from the measured cost of one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _HOUR_SECONDS = 3_600
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What exports in batches take, in seconds.
+    """The cost of exports in batches, in seconds.
 
     Attributes:
-        first: Of a worker, for a batch of one: its task, and the wait for the next one.
-        further: Of a worker, for each checkpoint more in the same batch.
-        first_cpu: Of the processor, for a batch of one: with all that Airflow does for its run.
-        further_cpu: Of the processor, for each checkpoint more.
+        first: Worker time of a batch of one: its task, and the wait for the next task.
+        further: Worker time of each further checkpoint in the batch.
+        first_cpu: Processor time of a batch of one, including Airflow's for its run.
+        further_cpu: Processor time of each further checkpoint.
     """
 
     first: float
@@ -30,14 +30,14 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a day takes.
+    """The cost of a day.
 
     Attributes:
-        batches: Tasks that export.
-        worker_hours: For which a worker is taken.
-        core_hours: Of processor time.
-        workers: The fewest that get it done, if they never rest.
-        cores: The fewest that do.
+        batches: The number of tasks that export.
+        worker_hours: The worker time, in hours.
+        core_hours: The processor time, in hours.
+        workers: The fewest workers, if they are never idle.
+        cores: The fewest cores.
     """
 
     batches: int
@@ -48,18 +48,18 @@ class Estimate:
 
 
 def estimate_day(costs: Costs, exports: int, batch_size: int) -> Estimate:
-    """What a day with so many exports takes.
+    """Estimate the cost of a day.
 
     Args:
-        costs: Measured.
-        exports: A day, at least 1.
-        batch_size: Of every batch but the last, at least 1.
+        costs: The measured costs.
+        exports: The exports of the day, at least 1.
+        batch_size: The size of every batch but the last, at least 1.
 
     Returns:
         The estimate: `batches * first + (exports - batches) * further`, once for workers and once for cores.
 
     Raises:
-        ValueError: There is nothing to export, or to put into a batch.
+        ValueError: A number is less than 1.
     """
     if exports < 1 or batch_size < 1:
         raise ValueError(f"exports, batch_size: expected at least 1, got {exports} and {batch_size}")

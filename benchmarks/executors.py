@@ -1,8 +1,8 @@
-"""Measure `retrain_and_export` under Celery versus LocalExecutor, and how much of a run is scheduling.
+"""Measure `retrain_and_export` under Celery versus LocalExecutor, and the share of scheduling in a run.
 
-The two share everything but the scheduler, which is started again for each turn: database, API server, DAG
-processor, storage, and the workers, which are idle while the scheduler runs tasks itself. The model trains
-in no time, so that what Airflow does is not lost in it.
+Both use the same database, API server, DAG processor, storage and workers, which are idle under
+LocalExecutor. Only the scheduler is restarted for each turn. The model trains quickly, so that Airflow's
+share is visible.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ __all__ = ["measure_executors"]
 _DAG = "retrain_and_export"
 _MODEL = "dense_line"
 _MOST_TURNS = 3
-# Of each queue's worker; LocalExecutor has as many in all.
+# Slots of each queue's worker; LocalExecutor has as many in all.
 _SLOTS = 2
 
 
 def measure_executors(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Run the DAG under each executor in turns; a first turn is not counted."""
-    done: dict[str, list[TimedRun]] = {LOCAL: [], CELERY: []}
+    """Run the DAG under each executor in turns; the first turn is not counted."""
+    runs_of: dict[str, list[TimedRun]] = {LOCAL: [], CELERY: []}
     with open_cluster(workshop) as running:
         for queue in ("tensorflow", "default"):
             running.start_workers(queue, [queue], _SLOTS)
         running.wait_for_dag(_DAG)
         numbers = itertools.count(1)
         ways = {
-            executor: _running(workshop, running, executor, runs, numbers) for executor, runs in done.items()
+            executor: _running(workshop, running, executor, runs, numbers)
+            for executor, runs in runs_of.items()
         }
         series = take_turns(ways, min(workshop.turns, _MOST_TURNS))
     notes = {
-        f"{executor}, {name}": value for executor, runs in done.items() for name, value in _notes(runs[1:])
+        f"{executor}, {name}": value for executor, runs in runs_of.items() for name, value in _notes(runs[1:])
     }
     return (Comparison(title=f"A run of {_DAG} of the sample model {_MODEL}", series=series, notes=notes),)
 
@@ -53,7 +54,7 @@ def _running(
     def run() -> Run:
         workshop.say(f"{_DAG} under {executor}.")
         running.restart_scheduler(executor, slots=2 * _SLOTS)
-        # Places of its own: what is published already would not be published again.
+        # New places, because a published export would not be published again.
         place, settings = f"run-{next(numbers)}", workshop.settings
         conf = {
             "model": _MODEL,
@@ -71,8 +72,8 @@ def _notes(runs: list[TimedRun]) -> list[tuple[str, str]]:
     tasks = median(sum(run.tasks.values()) for run in runs)
     idle = median(run.idle_seconds for run in runs)
     share = median(run.idle_seconds / run.seconds for run in runs)
-    each = median(run.idle_seconds / len(run.tasks) for run in runs)
+    per_task = median(run.idle_seconds / len(run.tasks) for run in runs)
     return [
         ("sum of the tasks", f"{tasks:.1f} s"),
-        ("time in which no task ran", f"{idle:.1f} s, {share:.0%} of the run, {each:.2f} s a task"),
+        ("time in which no task ran", f"{idle:.1f} s, {share:.0%} of the run, {per_task:.2f} s a task"),
     ]

@@ -1,14 +1,14 @@
-"""Measure the export of a Keras model and of a TF1 graph: time, memory and bytes, versus their peers.
+"""Measure the export of a Keras model and of a TF1 graph: time, memory and bytes, versus other ways.
 
-Each way runs in a process of its own on the same checkpoint, one after the other in every
-round, with a warm page cache and the imports left out:
+Each way runs in a process of its own on the same checkpoint, one after the other in every round, with a warm
+page cache. Imports are not counted:
 
 - cp: a copy of the SavedModel that redraw writes;
 - redraw: the export stage, with digest, ledger and records;
 - keras, for the Keras model: build, restore, `model.export`;
-- session: graph, `Saver.restore`, SavedModelBuilder; neither digest nor ledger;
-- sha256: `hashlib` over the files that redraw writes, by as many threads as there are cores: with cp
-  the floor of what has to be done.
+- session: graph, `Saver.restore`, SavedModelBuilder; without digest and ledger;
+- sha256: `hashlib` over the files that redraw writes, with a thread for each core. Together with cp it is the
+  least work that an export has to do.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Figures = Mapping[str, float]
 def measure_export(workshop: Workshop) -> tuple[Comparison, ...]:
     """Export models of the sizes in `REDRAW_BENCH_GIGABYTES` (of served weights; 0.25 and 1 by default).
 
-    A checkpoint has three times as many bytes, for it holds Adam's slots as well.
+    A checkpoint has three times as many bytes, because it includes Adam's slots.
     """
     sizes = os.environ.get(_GIGABYTES, "0.25 1").split()
     layers = [max(1, round(float(size) * 1e9 / LAYER_BYTES)) for size in sizes]
@@ -51,7 +51,7 @@ def measure_export(workshop: Workshop) -> tuple[Comparison, ...]:
 def _measure(workshop: Workshop, model: str, layers: int) -> Comparison:
     folder = workshop.folder / f"export-{model}-{layers}"
     folder.mkdir()
-    for way in ("checkpoint", "redraw"):  # the first export finds the cache cold: not counted
+    for way in ("checkpoint", "redraw"):  # not counted: the first export has a cold cache
         work(model, way, layers, folder)
     rounds = []
     for number in range(min(workshop.turns, _MOST_TURNS)):
@@ -86,13 +86,13 @@ def _median(rounds: list[dict[str, Figures]], way: str, figure: str) -> float:
 def _one_round(model: str, layers: int, folder: Path) -> dict[str, Figures]:
     shutil.rmtree(folder / "redraw")
     figures: dict[str, Figures] = {"redraw": work(model, "redraw", layers, folder)}
-    started = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run(["cp", "-r", "redraw", "cp"], cwd=folder, check=True)
-    figures["cp"] = {"seconds": time.perf_counter() - started}
+    figures["cp"] = {"seconds": time.perf_counter() - start}
     shutil.rmtree(folder / "cp")
-    started = time.perf_counter()
+    start = time.perf_counter()
     digest_tree(folder / "redraw")
-    figures["sha256"] = {"seconds": time.perf_counter() - started}
+    figures["sha256"] = {"seconds": time.perf_counter() - start}
     for peer in _PEERS[model]:
         figures[peer] = work(model, peer, layers, folder)
         shutil.rmtree(folder / peer)
@@ -100,15 +100,15 @@ def _one_round(model: str, layers: int, folder: Path) -> dict[str, Figures]:
 
 
 def work(model: str, way: str, layers: int, folder: Path) -> Figures:
-    """Go one way of `export_worker.py`, in a process of its own.
+    """Run one way of `export_worker.py` in a process of its own.
 
     Raises:
-        BenchmarkFailed: It ended with another status than 0.
+        BenchmarkFailed: The process failed.
     """
     environment = {**os.environ, "DENSE_STACK_LAYERS": str(layers)}
     command = [sys.executable, os.fspath(_WORKER), model, way, os.fspath(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise BenchmarkFailed(f"export by {way}: ended with {done.returncode}: {done.stderr[-500:]}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if process.returncode:
+        raise BenchmarkFailed(f"export by {way}: ended with {process.returncode}: {process.stderr[-500:]}")
+    figures: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
     return figures

@@ -1,7 +1,7 @@
-"""One process that is measured: `python export_worker.py MODEL WAY FOLDER`, figures as JSON at its end.
+"""The measured process: `python export_worker.py MODEL WAY FOLDER`; it prints figures as JSON.
 
-It works in FOLDER, on `checkpoint/` of that sample model, and writes `WAY/`. What it imports is
-left out of time and memory.
+It works in FOLDER, on `checkpoint/` of the sample model, and writes `WAY/`. Time and memory do not include
+imports.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TESTS = Path(__file__).parents[1] / "tests"
 sys.path[0] = os.fspath(_TESTS.parent)
 sys.path.append(os.fspath(_TESTS))
 
-import keras  # noqa: E402 - found, and quiet, only after what stands above
+import keras  # noqa: E402 - needs the path and the variables above
 import tensorflow as tf  # noqa: E402
 from sample_models.dense_graph import DenseGraph  # noqa: E402
 from sample_models.dense_stack import WIDTH, DenseStack  # noqa: E402
@@ -32,12 +32,12 @@ from redraw.export.export import export_model  # noqa: E402
 from redraw.requests import ExportRequest  # noqa: E402
 
 _CHECKPOINT = Path("checkpoint/weights")
-# A server has neither these devices nor a training's time.
+# Makes the SavedModel independent of the devices and of the TensorFlow version.
 _PORTABLE = {"clear_devices": True, "strip_default_attrs": True}
 
 
 def write_keras_checkpoint() -> None:
-    """The model's weights and Adam's slots, known by the paths of objects."""
+    """Write the model's weights and Adam's slots, named by object paths."""
     network = DenseStack().build(Mode.TRAIN)
     optimizer = keras.optimizers.Adam()
     optimizer.build(network.trainable_variables)
@@ -45,7 +45,7 @@ def write_keras_checkpoint() -> None:
 
 
 def write_keras_files() -> None:
-    """The weights in the formats of Keras' own."""
+    """Write the weights in Keras' formats."""
     network = DenseStack().build(Mode.SERVE)
     network.save("checkpoint/model.keras")
     network.save_weights("checkpoint/model.weights.h5")
@@ -53,7 +53,7 @@ def write_keras_files() -> None:
 
 
 def write_v1_checkpoint() -> None:
-    """The weights as TensorFlow wrote them until 2016."""
+    """Write the weights in the format that TensorFlow used until 2016."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         DenseGraph().graph(Mode.SERVE, tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x"))
         session.run(tf.compat.v1.global_variables_initializer())
@@ -62,7 +62,7 @@ def write_v1_checkpoint() -> None:
 
 
 def write_graph_checkpoint() -> None:
-    """The same as `write_keras_checkpoint`, known by the names of variables."""
+    """Write the model's weights and Adam's slots, named by variables."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         x = tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x")
         loss = DenseGraph().loss(DenseGraph().graph(Mode.TRAIN, x), x)
@@ -72,19 +72,19 @@ def write_graph_checkpoint() -> None:
 
 
 def export_redraw(model: str) -> None:
-    """The whole stage, as a user runs it: records, ledger, warm-up requests and digest included."""
+    """Run the whole stage like a user, with records, ledger, warm-up requests and digest."""
     export_model(ExportRequest(model=model, checkpoint=str(_CHECKPOINT), out="redraw"))
 
 
 def export_keras() -> None:
-    """Keras' own way."""
+    """Export with Keras."""
     network = DenseStack().build(Mode.SERVE)
     tf.train.Checkpoint(model=network).read(str(_CHECKPOINT)).expect_partial()
     network.export("keras", verbose=False)
 
 
 def export_keras_by_session() -> None:
-    """The classic way of TensorFlow 1, from a checkpoint of TensorFlow 2."""
+    """Export a TensorFlow 2 checkpoint the TensorFlow 1 way."""
     graph = open_checkpoint(_CHECKPOINT).graph
     keys = {tensor.full_name: tensor.key for _, tensor in variables_from(graph, object_at(graph, "model"))}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -101,7 +101,7 @@ def export_keras_by_session() -> None:
 
 
 def export_graph_by_session() -> None:
-    """The classic way of TensorFlow 1: the graph for inference, drawn again, and its Saver."""
+    """Export the TensorFlow 1 way: rebuild the inference graph, and restore it with its Saver."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         x = tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x")
         y = DenseGraph().graph(Mode.SERVE, x)
@@ -134,17 +134,17 @@ WAYS: dict[str, dict[str, Callable[[], None]]] = {
 
 
 def main() -> None:
-    """Go one way and say what it took."""
+    """Run one way and print its figures."""
     model, way, folder = sys.argv[1:]
     os.chdir(folder)
     _CHECKPOINT.parent.mkdir(exist_ok=True)
-    # TensorFlow starts its threads and devices at the first operation: part of its import.
+    # TensorFlow starts threads and devices at the first operation, which counts as its import.
     tf.constant(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
-    before, started = _memory("VmRSS"), time.perf_counter()
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    before, start = _memory("VmRSS"), time.perf_counter()
     WAYS[model][way]()
     figures: dict[str, Any] = {
-        "seconds": time.perf_counter() - started,
+        "seconds": time.perf_counter() - start,
         "peak_bytes": _memory("VmHWM") - before,
         "written_bytes": sum(path.stat().st_size for path in Path(way).rglob("*") if path.is_file()),
     }

@@ -1,4 +1,4 @@
-"""The local storage server, farther away: each request waits as long as one to another machine takes.
+"""The local storage server with latency: each request waits like one to a remote machine.
 
 Usage: `python -m benchmarks.far_storage PORT ROOT TOKEN MILLISECONDS BUCKET …`
 """
@@ -16,19 +16,19 @@ __all__ = ["main"]
 
 
 def main(port: int, root: Path, token: str, seconds: float, buckets: list[str]) -> None:
-    """Serve, after a rest before each request."""
+    """Serve, with a delay before each request."""
     server = StorageServer(("127.0.0.1", port), root, token, frozenset({f"127.0.0.1:{port}"}))
     for bucket in buckets:
         server.objects.make_bucket(bucket)
 
     class Far(server.RequestHandlerClass):  # type: ignore[misc, name-defined]
-        """The server's own handler, later."""
+        """The server's own handler, with a delay."""
 
         def _serve(self) -> Any:
             time.sleep(seconds)
             return super()._serve()
 
-        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names of http.server's
+        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names that http.server calls
 
     server.RequestHandlerClass = Far
     server.serve_forever()

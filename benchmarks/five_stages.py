@@ -1,4 +1,4 @@
-"""What Airflow adds to the five stages: one run of the DAG versus the same commands by hand."""
+"""Measure what Airflow adds to the five stages: a run of the DAG versus the same commands by hand."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _MOST_TURNS = 3
 def measure_five_stages(workshop: Workshop) -> tuple[Comparison, ...]:
     """Run the stages by hand and in the DAG, in turns, both with Airflow running.
 
-    Neither is warmed up: a training takes half a minute, and what a first run costs more
-    is lost in it. More than three turns add nothing but time.
+    There is no warm-up, because the training takes much longer than the extra cost of a first run. More than
+    three turns do not improve the result.
     """
     workshop.start_airflow()
     hand: list[Mapping[str, Run]] = []
@@ -45,19 +45,19 @@ def measure_five_stages(workshop: Workshop) -> tuple[Comparison, ...]:
 
         ways = {"by hand": by_hand, "in the DAG": by_airflow}
         series = take_turns(ways, min(workshop.turns, _MOST_TURNS), warm_up=False)
-    return (_whole(series, dag), *_stage_by_stage(hand, dag))
+    return (_compare_runs(series, dag), *_stage_by_stage(hand, dag))
 
 
-def _whole(series: tuple[Series, ...], dag: list[TimedRun]) -> Comparison:
+def _compare_runs(series: tuple[Series, ...], dag: list[TimedRun]) -> Comparison:
     tasks = median(sum(run.tasks.values()) for run in dag)
     waits = median(sum(run.waits.values()) for run in dag)
     idle = median(run.idle_seconds for run in dag)
-    each = len(dag[0].tasks)
+    count = len(dag[0].tasks)
     notes = {
         "sum of the DAG's tasks": f"{tasks:.1f} s",
-        "waits before the tasks": f"{waits:.1f} s, {waits / each:.2f} s a task",
-        # Whatever else the machine does disturbs this less than the difference of two runs.
-        "time of the run in which no task ran": f"{idle:.1f} s, {idle / each:.2f} s a task",
+        "waits before the tasks": f"{waits:.1f} s, {waits / count:.2f} s a task",
+        # Other load on the machine disturbs this less than the difference of two runs.
+        "time of the run in which no task ran": f"{idle:.1f} s, {idle / count:.2f} s a task",
     }
     title = f"Five stages of {MODEL}, {STEPS} steps: by hand, and a run of {_DAG}"
     return Comparison(title=title, series=series, notes=notes)
@@ -78,10 +78,10 @@ def _stage_by_stage(hand: list[Mapping[str, Run]], dag: list[TimedRun]) -> tuple
 
 
 def _in_sequence(runs: Iterable[Run]) -> Run:
-    """Several runs as one: the seconds of all, the peak of the largest."""
-    done = tuple(runs)
+    """Combine several runs: the sum of the seconds, and the largest peak."""
+    runs = tuple(runs)
     return Run(
-        seconds=sum(run.seconds for run in done),
-        cpu_seconds=sum(run.cpu_seconds or 0 for run in done),
-        peak_bytes=Series(way="", runs=done).peak_bytes,
+        seconds=sum(run.seconds for run in runs),
+        cpu_seconds=sum(run.cpu_seconds or 0 for run in runs),
+        peak_bytes=Series(way="", runs=runs).peak_bytes,
     )

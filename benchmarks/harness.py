@@ -1,8 +1,8 @@
-"""Measure ways of doing the same thing side by side: in turns, several times, pair by pair.
+"""Measure different ways of doing the same thing: in turns, several times, pair by pair.
 
-A machine is never idle and never twice the same, so a way is not measured alone: the ways
-take turns (A B A B …), and a way's cost is the median, over the turns, of its difference
-to the baseline of the same turn. A change that slows all of them down cancels out.
+The load of a machine changes, so no way is measured alone. The ways take turns (A B A B …), and a way's cost
+is the median, over the turns, of its difference to the baseline of the same turn. Load that slows all of them
+cancels out.
 """
 
 from __future__ import annotations
@@ -37,19 +37,18 @@ _LINES_SHOWN = 5
 
 
 class BenchmarkFailed(Exception):
-    """What was to be measured did not work, or its result cannot be kept."""
+    """A measured command failed, or its result cannot be saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one run took.
+    """The figures of one run.
 
     Attributes:
-        seconds: Of wall time.
-        cpu_seconds: Of processor time, which a busy machine disturbs less; None where
-            nothing was started.
-        peak_bytes: The most memory that one process of it held; None where nothing was started.
-        stdout: What it printed.
+        seconds: The wall time.
+        cpu_seconds: The processor time, which a busy machine disturbs less; None if no process was started.
+        peak_bytes: The peak memory of its largest process; None if no process was started.
+        stdout: Its standard output.
     """
 
     seconds: float
@@ -67,14 +66,14 @@ class Series:
 
     @property
     def seconds(self) -> float:
-        """The median of the runs."""
+        """The median wall time of the runs."""
         return median(run.seconds for run in self.runs)
 
     @property
     def cpu_seconds(self) -> float | None:
-        """The median of the runs that have it."""
-        known = [run.cpu_seconds for run in self.runs if run.cpu_seconds is not None]
-        return median(known) if known else None
+        """The median processor time of the runs that have one."""
+        values = [run.cpu_seconds for run in self.runs if run.cpu_seconds is not None]
+        return median(values) if values else None
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -84,18 +83,18 @@ class Series:
 
     @property
     def peak_bytes(self) -> int | None:
-        """The most that any run held."""
+        """The largest peak memory of the runs."""
         return max((run.peak_bytes for run in self.runs if run.peak_bytes is not None), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What a way costs more than the baseline: medians over the turns.
+    """The cost of a way beyond the baseline: medians over the turns.
 
     Attributes:
-        added: Seconds.
-        ratio: Its seconds over the baseline's.
-        added_cpu: Seconds of processor time; None where either has none.
+        added: The additional seconds.
+        ratio: Its seconds divided by the baseline's.
+        added_cpu: The additional processor seconds; None if either has none.
     """
 
     added: float
@@ -108,9 +107,9 @@ class Comparison:
     """Ways of doing the same, the baseline first.
 
     Attributes:
-        title: What is compared.
-        series: A series a way.
-        notes: What else is to be said: name to value, ready to print.
+        title: The title.
+        series: A series for each way.
+        notes: More figures: name to text.
     """
 
     title: str
@@ -118,7 +117,7 @@ class Comparison:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def differences(self) -> tuple[Difference | None, ...]:
-        """For each way its difference to the baseline; None for the baseline itself."""
+        """Each way's difference to the baseline; None for the baseline itself."""
         baseline, *others = self.series
         return (None, *(compare_with(baseline, other) for other in others))
 
@@ -127,14 +126,14 @@ def compare_with(baseline: Series, series: Series) -> Difference:
     """Compare two series turn by turn.
 
     Args:
-        baseline: What the other is compared with.
-        series: As many runs, of the same turns.
+        baseline: The series to compare with.
+        series: The other series, of the same turns.
 
     Returns:
         The medians of the pairs' differences and ratios.
 
     Raises:
-        ValueError: They are not of the same turns.
+        ValueError: The series have different numbers of turns.
     """
     pairs = list(zip(baseline.runs, series.runs, strict=True))
     cpu = [
@@ -155,19 +154,18 @@ def take_turns(
     """Run all ways in turns.
 
     Args:
-        ways: Name to what runs it once; the first is the baseline.
+        ways: Name to a function that runs the way once; the first is the baseline.
         turns: How often each is measured.
-        warm_up: Whether a first turn is run and not counted: it fills the page cache and
-            writes the byte code.
+        warm_up: Whether to run a first turn that is not counted, to fill the page cache and write byte code.
 
     Returns:
-        A series a way, in the order given.
+        A series for each way, in the order of `ways`.
     """
     runs: dict[str, list[Run]] = {way: [] for way in ways}
     for _ in range(turns + warm_up):
         for way, run in ways.items():
             runs[way].append(run())
-    return tuple(Series(way=way, runs=tuple(done[warm_up:])) for way, done in runs.items())
+    return tuple(Series(way=way, runs=tuple(way_runs[warm_up:])) for way, way_runs in runs.items())
 
 
 def run_command(
@@ -179,21 +177,21 @@ def run_command(
     bound_seconds: float = _BOUND_SECONDS,
     show: bool = False,
 ) -> Run:
-    """Run a program to its end, and measure it.
+    """Run a program until it ends, and measure it.
 
     Args:
         command: The program and its arguments.
         environment: All of its environment.
-        folder: Where it is started.
-        stdin: What it reads.
-        bound_seconds: How long it may take before it is killed, with all that it started.
-        show: Pass on what it says on stderr, instead of keeping it for the message of a failure.
+        folder: The folder to start it in.
+        stdin: Its standard input.
+        bound_seconds: How long it may take before it is killed with all that it started.
+        show: Whether to pass on its standard error, instead of using it for the message of a failure.
 
     Returns:
-        Its seconds, its peak memory and what it printed.
+        Its time, peak memory and standard output.
 
     Raises:
-        BenchmarkFailed: It ended with another status than 0, or not within the bound.
+        BenchmarkFailed: The program failed, or took too long.
     """
     with tempfile.TemporaryDirectory() as scratch:
         report, log = Path(scratch, "report.json"), Path(scratch, "stderr.log")
@@ -213,7 +211,7 @@ def run_command(
         except subprocess.TimeoutExpired as err:
             raise BenchmarkFailed(_failure(command, f"none within {bound_seconds:g} s", log)) from err
         finally:
-            # Also where it is interrupted: a benchmark leaves nothing running.
+            # Also if it is interrupted: a benchmark leaves nothing running.
             _end(process)
         if process.returncode:
             raise BenchmarkFailed(_failure(command, str(process.returncode), log))
@@ -228,18 +226,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _failure(command: Sequence[str], status: str, log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()[-_LINES_SHOWN:]
-    shown = " ".join(command)
-    return "\n    ".join([f"{shown:.200}: expected exit status 0, got {status}. It last wrote:", *lines])
+    text = " ".join(command)
+    return "\n    ".join([f"{text:.200}: expected exit status 0, got {status}. It last wrote:", *lines])
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0, every: float = 0.02) -> None:
-    """Poll a condition until it holds.
+def wait_until(
+    condition: Callable[[], bool], subject: str, seconds: float = 20.0, every: float = 0.02
+) -> None:
+    """Poll a condition until it is true.
 
     Raises:
-        BenchmarkFailed: It does not in time.
+        BenchmarkFailed: It is not true in time.
     """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise BenchmarkFailed(f"{what}: expected within {seconds:g} s, got nothing.")
+            raise BenchmarkFailed(f"{subject}: expected within {seconds:g} s, got nothing.")
         time.sleep(every)

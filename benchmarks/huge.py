@@ -1,8 +1,8 @@
 """Measure export, validation and push of a recommender that may be larger than memory.
 
-`REDRAW_BENCH_GIGABYTES=20 TMPDIR=/large python -m benchmarks huge`: the disk holds the weights three times,
-as checkpoint, export and objects. The table is cut into parts: the local storage server holds an object
-three times in memory while it comes.
+`REDRAW_BENCH_GIGABYTES=20 TMPDIR=/large python -m benchmarks huge`: the disk needs room for the weights three
+times, as checkpoint, export and objects. The table is split into parts, because the local storage server has
+an uploaded object in memory three times.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FEW_ROWS = "20000"
 
 
 def measure_huge(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Of the sizes in `REDRAW_BENCH_GIGABYTES` (1 by default), each stage once."""
+    """Run each stage once, for the sizes in `REDRAW_BENCH_GIGABYTES` (1 by default)."""
     workshop.start_storage()
     return tuple(_measure(workshop, float(size)) for size in os.environ.get(_GIGABYTES, "1").split())
 
@@ -46,16 +46,16 @@ def _measure(workshop: Workshop, gigabytes: float) -> Comparison:
     checkpoint, report = os.fspath(place / "weights"), place / "report.json"
     trained = _train(workshop, place, {**large, _ROWS: _FEW_ROWS})
     workshop.python(os.fspath(_WORKER), trained, checkpoint, variables=large)
-    given = ("--saved-model", os.fspath(place / "model"), "--report", os.fspath(report))
-    # A check that can be done is done, waived or not.
+    export = ("--saved-model", os.fspath(place / "model"), "--report", os.fspath(report))
+    # Checks that can run do run, waived or not.
     waived = (f"{check.name}=there may not be the memory" for check in PLAN)
     waivers = (argument for text in waived for argument in ("--waive", text))
-    asked = {
+    arguments_of = {
         "export": ("--checkpoint", checkpoint, "--out", os.fspath(place / "model")),
-        "validate": (*given, *waivers),
-        "push": (*given, "--bucket", f"{workshop.settings.model_bucket}/{place.name}"),
+        "validate": (*export, *waivers),
+        "push": (*export, "--bucket", f"{workshop.settings.model_bucket}/{place.name}"),
     }
-    runs = {stage: _stage(workshop, large, stage, *arguments) for stage, arguments in asked.items()}
+    runs = {stage: _stage(workshop, large, stage, *arguments) for stage, arguments in arguments_of.items()}
     checks = ValidationReport.from_text(report.read_bytes(), os.fspath(report)).checks
     left_out = {f"check {check.name}": check.found for check in checks if check.status == "not_run"}
     shutil.rmtree(place)
@@ -67,11 +67,11 @@ def _measure(workshop: Workshop, gigabytes: float) -> Comparison:
 
 
 def _train(workshop: Workshop, place: Path, few: Mapping[str, str]) -> str:
-    """A checkpoint with few rows, from which the large one is made."""
+    """Train a checkpoint with few rows, from which the large one is made."""
     run, catalogue = os.fspath(place / "run"), os.fspath(place / "catalogue")
     _stage(workshop, few, "train", "--out", run)
-    found = _stage(workshop, few, "checkpoint", "--from", run, "--latest", "--catalogue", catalogue)
-    record = json.loads(found.stdout)
+    selection = _stage(workshop, few, "checkpoint", "--from", run, "--latest", "--catalogue", catalogue)
+    record = json.loads(selection.stdout)
     return f"{record['uri']}/{record['prefix']}"
 
 

@@ -1,7 +1,7 @@
-"""Runs one command and writes what it took: `launch.py REPORT COMMAND…`.
+"""Runs one command and writes its figures: `launch.py REPORT COMMAND…`.
 
-A process of its own, and a small one: on Linux a process inherits, as its own peak, the
-memory of the one that it was forked from. Here that is this bare interpreter.
+It is a small process, because on Linux a process inherits the memory of its parent as its own peak: here that
+of this bare interpreter.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import time
 
 
 def main(report: str, command: list[str]) -> int:
-    """Run the command, and write its seconds and its peak; its exit status is this one's.
+    """Run the command, write its time and peak memory, and return its exit status.
 
-    Processor time is that of the command and of whatever it started and waited for; the peak
-    is the largest single process of them. `ru_maxrss` is in KiB on Linux, in bytes on macOS.
+    Processor time includes the processes that the command started and waited for. The peak is that of the
+    largest of them. `ru_maxrss` is in KiB on Linux, in bytes on macOS.
     """
-    started = time.perf_counter()
+    start = time.perf_counter()
     pid = os.posix_spawnp(command[0], command, os.environ)
     _, status, usage = os.wait4(pid, 0)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - start
     unit = 1 if sys.platform == "darwin" else 1024
     with open(report, "w") as file:
         cpu_seconds = usage.ru_utime + usage.ru_stime
         json.dump(
             {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": usage.ru_maxrss * unit}, file
         )
-    # A shell's way to tell of a signal.
+    # Report a signal like a shell.
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 

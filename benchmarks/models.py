@@ -1,7 +1,7 @@
-"""Measure what many models cost Airflow's DAG processor: parsing the DAG files, at 10, 100 and 1,000.
+"""Measure how long Airflow's DAG processor parses the DAG files of 10, 100 and 1,000 models.
 
-Each definition is a copy of MNIST's, a page long. Two ways: the DAGs that ship, whose forms offer
-every model, and a DAG file of a user's that makes a DAG of five stages for each.
+Each definition is a copy of MNIST's. There are two ways: the DAGs that ship, whose forms offer every model,
+and a user's DAG file that makes a DAG of five stages for each model.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from redraw_airflow.operators.training import (
 )
 from redraw.definition.registry import list_models
 
-for number, found in enumerate(list_models()):
+for number, model in enumerate(list_models()):
     weekly = CronTriggerTimetable(f"{number % 60} {number // 60 % 24} * * MON", timezone="UTC")
-    with DAG(f"retrain_{found.name}", schedule=weekly, default_args={"model": found.name}) as dag:
+    with DAG(f"retrain_{model.name}", schedule=weekly, default_args={"model": model.name}) as dag:
         train = TrainOperator(task_id="train")
         checkpoint = CheckpointOperator(task_id="checkpoint", training_run=train.output)
         export = ExportSavedModelOperator(task_id="export", checkpoint=checkpoint.output)
@@ -76,6 +76,6 @@ def _write_package(folder: Path, number: int) -> Path:
         (package / "__init__.py").touch()
         definition = (ROOT / "tasks" / "redraw" / "models" / "mnist.py").read_text()
         for index in range(number):
-            # Each its own text: the same one is parsed once.
+            # Different texts, because equal ones are parsed once.
             (package / f"model_{index:04d}.py").write_text(f"{definition}\n# {index}\n")
     return package

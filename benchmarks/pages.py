@@ -1,9 +1,9 @@
-"""Measure how soon the pages answer that are 20 ms away from the bucket, versus reading ten objects in turn.
+"""Measure the response times of pages 20 ms away from the bucket, versus reading ten objects in turn.
 
-There are 1,000 models, one of them with 1,000 versions. In each turn the server is new, so that each page is
-asked for twice: when nothing of the bucket was read yet, and again when what was listed has to be looked
-after once more. A list that is sorted or filtered by what is in the bucket takes something of every model:
-each of these gets a server of its own.
+There are 1,000 models, one of them with 1,000 versions. Each turn has a new server, and each page is
+requested twice: when nothing of the bucket was read yet, and again when the cached listing has expired. A
+list that is sorted or filtered by the bucket's content reads something of every model, so each of these gets
+a server of its own.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ __all__ = ["measure_pages"]
 _MODELS, _VERSIONS = 1000, 1000
 _AWAY_MILLISECONDS = 20
 _READS = 10
-# Of the model with many versions; the list of models does not show it on its first page.
+# The model with many versions; the list of models does not show it on its first page.
 _MODEL = f"model_{_MODELS - 1:04d}"
-# After so many seconds a listing is asked for again.
+# After so many seconds a listing is read again.
 _LISTING_OLD = 2.1
-# In seconds, to the first byte: of what was read before, and of what nobody has read yet.
+# The limits to the first byte, in seconds: with a warm and with a cold cache.
 _WARM_LIMIT, _COLD_LIMIT = 0.3, 1.5
-# As many as a validation of the model that ships has, with evidence as long as theirs.
+# As many checks as the shipped model's validation has, with evidence of similar length.
 _CHECKS = 29
 _CLASS = "class Mnist(ModelDefinition):"
 _EVIDENCE = "what was looked at, and what was found there, in a sentence or two of usual length. " * 2
-_TOKEN = "for-benchmarks-only"  # noqa: S105 - of a server on loopback
+_TOKEN = "for-benchmarks-only"  # noqa: S105 - for a server on loopback
 _PAGE = f"{MOUNT}/models/{_MODEL}"
 _VERSION = f"{_PAGE}/{version_of(_VERSIONS // 2)}"
 _PATHS = {
@@ -75,7 +75,7 @@ _LISTS = {
 
 
 def measure_pages(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Ask a new server for each page, and for each again."""
+    """Request each page from a new server, and then again."""
     folder = workshop.folder / "pages"
     folder.mkdir()
     with _storage(folder, 0):
@@ -105,12 +105,12 @@ def _note(series: Series) -> tuple[str, str]:
 
 @dataclass
 class _Servers:
-    """One server of the pages after the other.
+    """Servers of the pages, one after the other.
 
     Attributes:
-        folder: What they share.
-        stack: Ends the one that runs.
-        viewer: A browser of it.
+        folder: Their common folder.
+        stack: Ends the running server.
+        viewer: A client of the running server.
     """
 
     folder: Path
@@ -118,7 +118,7 @@ class _Servers:
     viewer: httpx.Client = field(init=False)
 
     def renewed(self) -> Run:
-        """Start a new one; then read a few objects of the bucket without it."""
+        """Start a new server, then read a few objects of the bucket without it."""
         self.stack.close()
         variables = {
             "STORAGE_EMULATOR_HOST": os.environ["STORAGE_EMULATOR_HOST"],
@@ -130,23 +130,23 @@ class _Servers:
         }
         pages = self.stack.enter_context(run_pages(self.folder / "airflow", variables))
         self.viewer = self.stack.enter_context(pages.client("viewer"))
-        # The definitions are read and the code is imported: what is left are the objects of the bucket.
+        # Has the server read the definitions and import the code, so that only the bucket's objects are left.
         self.viewer.get(f"{MOUNT}/models/unheard_of")
-        storage, started = open_storage("gs://models"), time.perf_counter()
+        storage, start = open_storage("gs://models"), time.perf_counter()
         for day in range(_READS):
             storage.read(release_name(_MODEL, version_of(day)))
-        return Run(seconds=time.perf_counter() - started)
+        return Run(seconds=time.perf_counter() - start)
 
-    def asking(self, path: str, rest: float, *, renew: bool = False) -> Callable[[], Run]:
-        """Ask for a path, after a rest in seconds that is not counted; of a new server, if so."""
+    def asking(self, path: str, pause: float, *, renew: bool = False) -> Callable[[], Run]:
+        """Request a path after an uncounted pause in seconds; `renew` starts a new server first."""
 
         def run() -> Run:
             if renew:
                 self.renewed()
-            time.sleep(rest)
-            started = time.perf_counter()
+            time.sleep(pause)
+            start = time.perf_counter()
             answer = self.viewer.get(path)
-            seconds = time.perf_counter() - started
+            seconds = time.perf_counter() - start
             if answer.status_code != 200:
                 raise BenchmarkFailed(f"{path}: expected 200, got {answer.status_code}: {answer.text[:200]}")
             return Run(seconds=seconds)
@@ -156,7 +156,7 @@ class _Servers:
 
 @contextmanager
 def _storage(folder: Path, milliseconds: int) -> Iterator[None]:
-    """The storage server, so far away, where this process finds it."""
+    """Run the storage server with latency, and let this process use it."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     arguments = [str(port), os.fspath(folder / "storage"), _TOKEN, str(milliseconds), "models", "checkpoints"]
@@ -193,11 +193,11 @@ def _publish() -> None:
 
     def publish_model(number: int) -> None:
         model = f"model_{number:04d}"
-        last = _VERSIONS - 1 if model == _MODEL else 1
-        if last == 1:
-            for day in range(last + 1):
+        newest = _VERSIONS - 1 if model == _MODEL else 1
+        if newest == 1:
+            for day in range(newest + 1):
                 publish_version(model, day)
-        pointer = encode_record(replace(pointer_record(model, last), number=1))
+        pointer = encode_record(replace(pointer_record(model, newest), number=1))
         storage.create(numbered_live_name(model, 1), pointer)
         storage.create(live_name(model), pointer)
 
@@ -210,6 +210,6 @@ def _write_definitions(package: Path) -> None:
     (package / "__init__.py").touch()
     definition = (ROOT / "tasks" / "redraw" / "models" / "mnist.py").read_text()
     for number in range(_MODELS):
-        # Each its own text: the same one is parsed once.
+        # Different texts, because equal ones are parsed once.
         owned = definition.replace(_CLASS, f'{_CLASS}\n    owner = "team_{number % 7}"')
         (package / f"model_{number:04d}.py").write_text(f"{owned}\n# {number}\n")

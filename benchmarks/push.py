@@ -1,8 +1,7 @@
 """Measure a push versus the other ways of sending a folder to a bucket.
 
-Same server, same run, in turns. Redraw's time is that of the whole stage, with claim, digests,
-listing and record; the others only send. The imports are left out, but for gsutil and curl,
-which are programs.
+All use the same server, in turns. Redraw's time is that of the whole stage, with claim, digests, listing and
+record; the others only send. Imports are not counted, except for the programs gsutil and curl.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ _SHARDS, _SHARD_BYTES = 8, 128 << 20
 _FILES, _FILE_BYTES = 2000, 1024
 _LATENCY = 0.02
 _MOST_TURNS = 3
-# As many as a push has under way at once: few large files, many small ones.
+# As many as a push sends at once: few large files, many small ones.
 _CURLS_OF_SHARDS, _CURLS_OF_FILES = 4, 16
 
 _place_numbers = itertools.count()
 
 
 def measure_push(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Push a model in large shards and one of small files; see what is sent, and sent again."""
+    """Push a model with large shards and one with small files, once and again."""
     workshop.start_storage()
     shards, files = workshop.folder / "shards", workshop.folder / "files"
     _write_model(shards, _SHARDS, _SHARD_BYTES)
@@ -51,7 +50,7 @@ def measure_push(workshop: Workshop) -> tuple[Comparison, ...]:
 
 
 def _write_model(folder: Path, count: int, size: int) -> None:
-    """Random data files as those of a SavedModel, and what export and validate write next to it."""
+    """Write random data files like a SavedModel's, and the files of export and validation next to it."""
     (folder / "variables").mkdir(parents=True)
     for number in range(count):
         name = f"variables.data-{number:05d}-of-{count:05d}"
@@ -61,7 +60,7 @@ def _write_model(folder: Path, count: int, size: int) -> None:
     describe_export(folder)
 
 
-def _compare(workshop: Workshop, folder: Path, curls: int, what: str) -> Comparison:
+def _compare(workshop: Workshop, folder: Path, curls: int, subject: str) -> Comparison:
     gsutil = Gsutil(workshop)
     ways: dict[str, Callable[[Path, str], Run]] = {
         "redraw push": partial(_work, workshop, "redraw"),
@@ -76,7 +75,7 @@ def _compare(workshop: Workshop, folder: Path, curls: int, what: str) -> Compari
             workshop.environment, folder, place, curls, workshop.folder
         ),
     }
-    measured = {way: partial(_sent, workshop, folder, send) for way, send in ways.items()}
+    measured = {way: partial(_send_and_check, workshop, folder, send) for way, send in ways.items()}
     series = take_turns(measured, min(workshop.turns, _MOST_TURNS))
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     seconds = series[0].seconds
@@ -84,7 +83,7 @@ def _compare(workshop: Workshop, folder: Path, curls: int, what: str) -> Compari
         "redraw push": f"{sum(sizes) / 1e6 / seconds:.1f} MB/s, {len(sizes) / seconds:.0f} objects/s",
         "gsutil version, which is counted in its time": f"{gsutil.start().seconds:.2f} s",
     }
-    return Comparison(title=f"Push of {what}", series=series, notes=notes)
+    return Comparison(title=f"Push of {subject}", series=series, notes=notes)
 
 
 def _compare_with_latency(workshop: Workshop, folder: Path) -> Comparison:
@@ -92,7 +91,9 @@ def _compare_with_latency(workshop: Workshop, folder: Path) -> Comparison:
         proxy.latency = _LATENCY
         variables = {"STORAGE_EMULATOR_HOST": proxy.url}
         ways = {
-            name: partial(_sent, workshop, folder, partial(_work, workshop, way, variables=variables))
+            name: partial(
+                _send_and_check, workshop, folder, partial(_work, workshop, way, variables=variables)
+            )
             for name, way in (("redraw push", "redraw"), ("google-cloud-storage, one by one", "one by one"))
         }
         series = take_turns(ways, min(workshop.turns, _MOST_TURNS), warm_up=False)
@@ -112,33 +113,33 @@ def _push_again(workshop: Workshop, folder: Path) -> Comparison:
         return Run(seconds=figures[-1]["seconds"], peak_bytes=int(figures[-1]["peak_bytes"]))
 
     series = take_turns({"redraw push": again}, min(workshop.turns, _MOST_TURNS))
-    read = median(one["read_bytes"] for one in figures)
-    notes = {"bytes read, of files and answers": f"{read / 1e6:.2f} MB"}
+    read_bytes = median(push["read_bytes"] for push in figures)
+    notes = {"bytes read, of files and answers": f"{read_bytes / 1e6:.2f} MB"}
     _remove(workshop, place)
     return Comparison(title="Push of the shards where they are published already", series=series, notes=notes)
 
 
 def _compare_passports(workshop: Workshop, folder: Path) -> Comparison:
-    """The shards with a passport and without: what it costs a version, and how much more it reads."""
+    """Push the shards with and without a passport: its time, and the additional bytes that it reads."""
     figures: dict[str, list[dict[str, float]]] = {"true": [], "false": []}
 
     def push(passport: str) -> Run:
         place = f"{workshop.settings.model_bucket}/{next(_place_numbers)}"
-        found = _figures(workshop, "redraw", folder, place, {"REDRAW_PASSPORT": passport})
-        figures[passport].append(found)
+        push_figures = _figures(workshop, "redraw", folder, place, {"REDRAW_PASSPORT": passport})
+        figures[passport].append(push_figures)
         _remove(workshop, place)
-        return Run(seconds=found["seconds"], peak_bytes=int(found["peak_bytes"]))
+        return Run(seconds=push_figures["seconds"], peak_bytes=int(push_figures["peak_bytes"]))
 
     ways = {"with a passport": partial(push, "true"), "without": partial(push, "false")}
     series = take_turns(ways, workshop.turns)
 
-    def more(figure: str) -> float:
+    def added(figure: str) -> float:
         pairs = zip(figures["true"], figures["false"], strict=True)
-        return median(one[figure] - other[figure] for one, other in pairs)
+        return median(signed[figure] - plain[figure] for signed, plain in pairs)
 
     notes = {
-        "a passport takes": f"{more('seconds'):.2f} s (at most 0.5 asked for)",
-        "and reads": f"{more('read_bytes') / 1e6:.2f} MB",
+        "a passport takes": f"{added('seconds'):.2f} s (at most 0.5 asked for)",
+        "and reads": f"{added('read_bytes') / 1e6:.2f} MB",
     }
     return Comparison(title="Push of the shards with a passport and without", series=series, notes=notes)
 
@@ -158,8 +159,8 @@ def _figures(
     return figures
 
 
-def _sent(workshop: Workshop, folder: Path, send: Callable[[Path, str], Run]) -> Run:
-    """Send a folder to a new place, see that all of it arrived, and remove it there."""
+def _send_and_check(workshop: Workshop, folder: Path, send: Callable[[Path, str], Run]) -> Run:
+    """Send a folder to a new place, check that all of it arrived, and remove it there."""
     place = f"{workshop.settings.model_bucket}/{next(_place_numbers)}"
     run = send(folder, place)
     expected = sorted(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -172,7 +173,7 @@ def _sent(workshop: Workshop, folder: Path, send: Callable[[Path, str], Run]) ->
 
 
 def _remove(workshop: Workshop, place: str) -> None:
-    """By the server's own files: thousands of requests to delete would take longer than the upload."""
+    """Remove the server's files directly, because thousands of requests to delete would take long."""
     shutil.rmtree(_on_disk(workshop, place))
 
 

@@ -1,7 +1,7 @@
-"""One process that is measured: `python push_worker.py WAY FOLDER PLACE`, figures as JSON on standard output.
+"""The measured process: `python push_worker.py WAY FOLDER PLACE`; it prints figures as JSON.
 
-It sends a folder to a bucket, by STORAGE_EMULATOR_HOST. What it imports is left out of the
-time, but counts in the memory.
+It sends a folder to a bucket at STORAGE_EMULATOR_HOST. Imports are not counted in the time, but in the
+memory.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ Send = Callable[[], object]
 
 
 def main() -> None:
-    """Send it once and say what that took."""
+    """Send it once and print the figures."""
     way, folder, place = sys.argv[1:]
     send = WAYS[way](Path(folder), place)
-    read, started = _count("io", "rchar"), time.perf_counter()
+    read_before, start = _count("io", "rchar"), time.perf_counter()
     send()
     figures: dict[str, Any] = {
-        "seconds": time.perf_counter() - started,
-        "read_bytes": _count("io", "rchar") - read,
+        "seconds": time.perf_counter() - start,
+        "read_bytes": _count("io", "rchar") - read_before,
         "peak_bytes": _count("status", "VmHWM") * 1024,
     }
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
 def prepare_redraw(folder: Path, place: str) -> Send:
-    """The whole stage, as a user runs it: claim, objects, listing, record."""
-    import redraw.storage.gcs  # noqa: F401 - the client library, which the push itself imports when it needs it
+    """Prepare the whole stage like a user's: claim, objects, listing, record."""
+    import redraw.storage.gcs  # noqa: F401 - the client library, which the push imports when it needs it
     from redraw.publish.push.push import push_model
     from redraw.requests import PushRequest
 
@@ -45,8 +45,8 @@ def prepare_redraw(folder: Path, place: str) -> Send:
 
 
 def prepare_gcsfs(folder: Path, place: str) -> Send:
-    """What users of fsspec call."""
-    # It would ask Google itself, by gRPC, whether the bucket is of a kind that the server does not have.
+    """Prepare a call of fsspec."""
+    # Otherwise it asks Google by gRPC for a kind of bucket that the server does not have.
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
     import gcsfs
 
@@ -55,21 +55,21 @@ def prepare_gcsfs(folder: Path, place: str) -> Send:
 
 
 def prepare_processes(folder: Path, place: str) -> Send:
-    """The client library's own, with the kind of workers that it takes by default."""
+    """Prepare the client library's transfer manager, with its default kind of workers."""
     from google.cloud.storage import transfer_manager
 
     return _transfer(folder, place, transfer_manager.PROCESS)
 
 
 def prepare_threads(folder: Path, place: str) -> Send:
-    """The same with threads."""
+    """Prepare the client library's transfer manager, with threads."""
     from google.cloud.storage import transfer_manager
 
     return _transfer(folder, place, transfer_manager.THREAD)
 
 
 def prepare_one_by_one(folder: Path, place: str) -> Send:
-    """The client library without a thought: one file after the other."""
+    """Prepare the client library's uploads, one file after the other."""
     bucket, prefix = _bucket(place)
 
     def send() -> None:
@@ -111,7 +111,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _count(source: str, name: str) -> int:
-    """A line of this process's accounts; what its children did is not in them."""
+    """A counter of this process in /proc; its children's are not included."""
     lines = Path(f"/proc/self/{source}").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 

@@ -1,7 +1,7 @@
-"""Measure how checkpoints are read: verified, from every format, from a bucket; without Airflow.
+"""Measure reading checkpoints: verification, every format, and a bucket; without Airflow.
 
-Each way runs in a process of its own (`source_worker.py`), with a warm page cache and the
-imports left out. The weights are those of the export's benchmark.
+Each way runs in a process of its own (`source_worker.py`), with a warm page cache. Imports are not counted.
+The weights are those of the export's benchmark.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["measure_bucket", "measure_formats", "measure_verify"]
 
 _WORKER = Path(__file__).with_name("source_worker.py")
 _LARGE, _SMALL, _IN_BUCKET = 15, 4, 2
-# What a request waits for the first byte from a bucket in the same region.
+# The time to the first byte from a bucket in the same region.
 _FAR_MILLISECONDS = 50
 _UPLOAD = """
 import sys
@@ -35,17 +35,17 @@ for path in Path(sys.argv[1]).iterdir():
 
 
 def measure_verify(workshop: Workshop) -> tuple[Comparison, ...]:
-    """A checkpoint of 3 GB checked against its checksums, versus `cat` of its files into nothing."""
+    """Verify the checksums of a checkpoint of 3 GB, versus `cat` of its files to /dev/null."""
     folder = workshop.folder / "verify"
     folder.mkdir()
     work("dense_stack", "checkpoint", _LARGE, folder)
-    last: dict[str, Mapping[str, float]] = {}
+    figures_of: dict[str, Mapping[str, float]] = {}
     ways = {
         "cat": partial(_cat, folder / "checkpoint"),
-        "verify": partial(_read, workshop, last, "verify", folder / "checkpoint" / "weights"),
+        "verify": partial(_run_worker, workshop, figures_of, "verify", folder / "checkpoint" / "weights"),
     }
     series = take_turns(ways, workshop.turns)
-    figures = last["verify"]
+    figures = figures_of["verify"]
     notes = {
         "speed of verify / speed of cat, pair by pair": f"{1 / compare_with(*series).ratio:.2f}",
         "memory of the whole process": f"{figures['total_peak_bytes'] / 1e6:.0f} MB",
@@ -56,12 +56,12 @@ def measure_verify(workshop: Workshop) -> tuple[Comparison, ...]:
 
 
 def measure_formats(workshop: Workshop) -> tuple[Comparison, ...]:
-    """The same weights out of every format's file, into a SavedModel's."""
+    """Move the same weights from a file of every format into that of a SavedModel."""
     folder = workshop.folder / "formats"
     folder.mkdir()
     for model, way in (("dense_stack", "checkpoint"), ("dense_stack", "files"), ("dense_graph", "files")):
         work(model, way, _SMALL, folder)
-    last: dict[str, Mapping[str, float]] = {}
+    figures_of: dict[str, Mapping[str, float]] = {}
     files = {
         "TensorBundle": "weights",
         "Keras 3 .keras": "model.keras",
@@ -70,7 +70,7 @@ def measure_formats(workshop: Workshop) -> tuple[Comparison, ...]:
         "TF1 V1": "model.ckpt",
     }
     ways: dict[str, Callable[[], Run]] = {
-        way: partial(_read, workshop, last, "move", folder / "checkpoint" / name, name=way)
+        way: partial(_run_worker, workshop, figures_of, "move", folder / "checkpoint" / name, name=way)
         for way, name in files.items()
     }
     series = take_turns(ways, workshop.turns)
@@ -78,21 +78,21 @@ def measure_formats(workshop: Workshop) -> tuple[Comparison, ...]:
         f"{way}: memory above the largest tensor": (
             f"{(figures['peak_bytes'] - figures['largest_bytes']) / 1e6:+.0f} MB"
         )
-        for way, figures in last.items()
+        for way, figures in figures_of.items()
     }
     title = f"Moving {_SMALL * LAYER_BYTES / 1e9:.2f} GB of weights; memory is above that of the imports"
     return (Comparison(title=title, series=series, notes=notes),)
 
 
 def measure_bucket(workshop: Workshop) -> tuple[Comparison, ...]:
-    """What is served out of a checkpoint in a bucket, near and far."""
+    """Move the served weights from a checkpoint in a bucket, with and without latency."""
     folder = workshop.folder / "bucket"
     folder.mkdir()
     work("dense_graph", "checkpoint", _IN_BUCKET, folder)
     workshop.start_storage()
     uri = f"{workshop.settings.checkpoint_bucket}/bench"
     workshop.python("-c", _UPLOAD, os.fspath(folder / "checkpoint"), uri)
-    last: dict[str, Mapping[str, float]] = {}
+    figures_of: dict[str, Mapping[str, float]] = {}
     ways: dict[str, Callable[[], Run]] = {}
     with run_proxy(workshop.settings.gcs_url) as proxy:
         proxy.latency = _FAR_MILLISECONDS / 1000
@@ -100,35 +100,41 @@ def measure_bucket(workshop: Workshop) -> tuple[Comparison, ...]:
         for place, server in places.items():
             for way, name in (("move-one-by-one", "one by one"), ("move", "read ahead")):
                 ways[f"{name}, {place}"] = partial(
-                    _read, workshop, last, way, f"{uri}/weights", server=server, name=f"{name}, {place}"
+                    _run_worker,
+                    workshop,
+                    figures_of,
+                    way,
+                    f"{uri}/weights",
+                    server=server,
+                    name=f"{name}, {place}",
                 )
         series = take_turns(ways, workshop.turns)
     notes = {
         f"{way}: bytes read for each byte served": f"{figures['read_bytes'] / figures['served_bytes']:.4f}"
-        for way, figures in last.items()
+        for way, figures in figures_of.items()
     }
     title = f"Moving {_IN_BUCKET * LAYER_BYTES / 1e9:.2f} GB of weights out of a bucket"
     return (Comparison(title=title, series=series, notes=notes),)
 
 
 def _cat(folder: Path) -> Run:
-    started = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run(["sh", "-c", 'exec cat "$@" > /dev/null', "cat", *folder.iterdir()], check=True)
-    return Run(seconds=time.perf_counter() - started)
+    return Run(seconds=time.perf_counter() - start)
 
 
-def _read(
+def _run_worker(
     workshop: Workshop,
-    last: dict[str, Mapping[str, float]],
+    figures_of: dict[str, Mapping[str, float]],
     way: str,
     checkpoint: Path | str,
     *,
     server: str = "",
     name: str = "",
 ) -> Run:
-    """Run the worker; its own figures, which leave the imports out, also go to `last`."""
+    """Run the worker, and note its figures, which do not include imports, in `figures_of`."""
     variables = {"STORAGE_EMULATOR_HOST": server} if server else {}
     run = workshop.python(os.fspath(_WORKER), way, os.fspath(checkpoint), variables=variables)
     figures = json.loads(run.stdout.splitlines()[-1])
-    last[name or way] = figures
+    figures_of[name or way] = figures
     return Run(seconds=figures["seconds"], peak_bytes=int(figures["peak_bytes"]))

@@ -1,4 +1,4 @@
-"""Show comparisons as tables, and keep them as JSON."""
+"""Show comparisons as tables, and save them as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PACKAGES = ("apache-airflow", "tensorflow", "keras", "google-cloud-storage")
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
-    """Print a comparison: a row a way, differences to the first."""
+    """Print a comparison: a row for each way, with differences to the first."""
     table = Table(title=comparison.title, title_justify="left", title_style="bold")
     table.add_column("Way")
     for heading in ("Median", "Fastest to slowest", "Added", "Ratio", "Processor", "Added", "Peak memory"):
@@ -39,39 +39,39 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What the file holds, by benchmark; nothing where it is absent.
+    """Read the saved results by benchmark; empty if there is no file.
 
     Raises:
-        BenchmarkFailed: It holds something else.
+        BenchmarkFailed: The file is malformed.
     """
     try:
-        kept = json.loads(path.read_text()) if path.exists() else {}
+        results = json.loads(path.read_text()) if path.exists() else {}
     except ValueError as err:
         raise BenchmarkFailed(f"{path}: expected earlier results as JSON, got {err}. Remove it.") from err
-    if not isinstance(kept, dict):
-        raise BenchmarkFailed(f"{path}: expected a JSON object, got {type(kept).__name__}. Remove it.")
-    return kept
+    if not isinstance(results, dict):
+        raise BenchmarkFailed(f"{path}: expected a JSON object, got {type(results).__name__}. Remove it.")
+    return results
 
 
 def keep_comparisons(path: Path, name: str, comparisons: Iterable[Comparison]) -> None:
-    """Put a benchmark's result into the file, in place of an earlier one of that name.
+    """Save a benchmark's result in the file, and replace an earlier one.
 
     Args:
-        path: A JSON file; made when absent, other benchmarks in it are kept.
-        name: The benchmark's.
-        comparisons: Its result.
+        path: The JSON file, which is created if it is missing; the results of other benchmarks stay.
+        name: The benchmark's name.
+        comparisons: The benchmark's results.
 
     Raises:
-        BenchmarkFailed: The file holds something else.
+        BenchmarkFailed: The file is malformed.
     """
-    kept = read_results(path)
-    kept[name] = {
+    results = read_results(path)
+    results[name] = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": _machine(),
         "comparisons": [_comparison(comparison) for comparison in comparisons],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(kept, indent=2).encode() + b"\n")
+    write_atomically(path, json.dumps(results, indent=2).encode() + b"\n")
 
 
 def _cells(series: Series, difference: Difference | None) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 
 def _machine() -> Mapping[str, Any]:
-    """What the figures were measured on; the load says how much of it others had."""
+    """The machine of the figures; the load average shows how busy it was."""
     return {
         "system": platform.system(),
         "machine": platform.machine(),

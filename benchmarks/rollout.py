@@ -1,4 +1,4 @@
-"""How long after a server has a version `rollout` has seen it, and its answer to the recorded request."""
+"""Measure how soon `rollout` confirms a version after a server has loaded it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _QUESTION = Question(
 
 
 def measure_rollout(workshop: Workshop) -> tuple[Comparison, ...]:
-    """A server that loads for a random time, by gRPC and by REST: from its readiness to the confirmation."""
-    rng = random.Random(7)  # noqa: S311 - the same in each run
+    """Time a server's readiness to its confirmation, by gRPC and REST, after a random loading time."""
+    rng = random.Random(7)  # noqa: S311 - equal times in each run
     with running_servers() as servers:
         ways = {
             f"TensorFlow Serving's {name}": lambda place=place: _measure(servers, place, rng)
@@ -54,8 +54,8 @@ def _measure(servers: ModelServers, place: str, rng: random.Random) -> Run:
         questions=(_QUESTION,),
         timeout=60.0,
     )
-    (found,) = watch(plan)
-    ended = time.monotonic()
-    assert found.state == "confirmed", found
+    (result,) = watch(plan)
+    end = time.monotonic()
+    assert result.state == "confirmed", result
     assert server.ready_at is not None
-    return Run(seconds=ended - server.ready_at)
+    return Run(seconds=end - server.ready_at)

@@ -1,7 +1,6 @@
-"""Runs a stage as an operator does, and prints what that took: `run_stage.py STAGE`, request on stdin.
+"""Runs a stage like an operator, and prints its time: `run_stage.py STAGE`, with the request on stdin.
 
-Importing Airflow is not counted: the process of a task has done that before it gets to its
-operator.
+The import of Airflow is not counted, because a task's process has imported it before it runs the operator.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ _RECORDS = {"inspect": CheckpointDescription, "releases": ReleaseList}
 def main(stage: str) -> None:
     """Run it once."""
     request = json.load(sys.stdin)
-    started = time.perf_counter()
+    start = time.perf_counter()
     process = StageProcess(stage=stage, request=request, gcp_conn_id="google_cloud_default")
     read_record(process.run(), _RECORDS[stage])
-    json.dump({"seconds": time.perf_counter() - started}, sys.stdout)
+    json.dump({"seconds": time.perf_counter() - start}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Programs that send a folder to a bucket, for a push to be compared with: gsutil and curl."""
+"""Programs that send a folder to a bucket, to compare a push with: gsutil and curl."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from benchmarks.workshop import ROOT, Workshop
 
 __all__ = ["Gsutil", "run_curl", "run_curl_multipart"]
 
-# It is in no lock: nothing but this benchmark runs it, in an environment of its own.
+# It is in no lock, because only this benchmark uses it, in an environment of its own.
 _GSUTIL = "gsutil==5.38"
 _BOUNDARY = "redraw-bench-" + 32 * "0"
-# For any host; the workshop's server has no certificate, and the others pay for none.
+# Replaced for all hosts, because the workshop's server has no certificate and the other ways use none.
 _SPEAKS_HTTPS_ONLY = (
     ("gcs_json_api.py", "self.http_base = 'https://'", "self.http_base = 'http://'"),
     ("gcs_json_media.py", "httplib2.HTTPSConnectionWithTimeout", "httplib2.HTTPConnectionWithTimeout"),
@@ -25,13 +25,13 @@ _SPEAKS_HTTPS_ONLY = (
 
 
 class Gsutil:
-    """gsutil, installed once below `.redraw/`, made to speak http, and pointed at the workshop's server.
+    """gsutil, installed once below `.redraw/` and changed to use http and the workshop's server.
 
     Args:
-        workshop: Where the server runs.
+        workshop: The workshop of the server.
 
     Raises:
-        BenchmarkFailed: It cannot be installed.
+        BenchmarkFailed: gsutil cannot be installed.
     """
 
     def __init__(self, workshop: Workshop) -> None:
@@ -48,11 +48,11 @@ class Gsutil:
         )
 
     def send(self, folder: Path, place: str) -> Run:
-        """Send what is in the folder: `gsutil -m cp -r`, a whole process."""
+        """Send the content of the folder with `gsutil -m cp -r`, a whole process."""
         return self._run("-q", "-m", "cp", "-r", *map(os.fspath, sorted(folder.iterdir())), f"{place}/")
 
     def start(self) -> Run:
-        """Only start: what every call of it takes."""
+        """Only start it, which every call includes."""
         return self._run("version")
 
     def _run(self, *arguments: str) -> Run:
@@ -61,7 +61,7 @@ class Gsutil:
 
 
 def run_curl(environment: Mapping[str, str], folder: Path, place: str, at_once: int, scratch: Path) -> Run:
-    """Send a folder by so many curls at once, each of which sends its share over one connection."""
+    """Send a folder with several curls at once, each of which sends its share over one connection."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     return _run_curls(environment, files, f"{place}?uploadType=media", at_once, scratch)
 
@@ -69,9 +69,9 @@ def run_curl(environment: Mapping[str, str], folder: Path, place: str, at_once: 
 def run_curl_multipart(
     environment: Mapping[str, str], folder: Path, place: str, at_once: int, scratch: Path
 ) -> Run:
-    """The same in the form that a push sends, the only one in which the server knows preconditions.
+    """Send a folder in the form of a push, the only one in which the server checks preconditions.
 
-    The requests' contents are written before the time that is measured.
+    The requests' contents are written before the measured time.
     """
     contents = scratch / f"{folder.name}-multipart"
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
@@ -104,7 +104,7 @@ def _run_curls(
     scratch: Path,
     header: str = "Content-Type: application/octet-stream",
 ) -> Run:
-    """Send files by the names that they get; `place` has the query with it."""
+    """Send files under their names; `place` includes the query."""
     folder, _, query = place.partition("?")
     bucket, _, prefix = folder.removeprefix("gs://").partition("/")
     uploads = f"{environment['STORAGE_EMULATOR_HOST']}/upload/storage/v1/b/{bucket}/o?{query}&name="
@@ -128,9 +128,9 @@ def _install(folder: Path) -> None:
         [uv, "venv", "--quiet", "--python", sys.executable, os.fspath(folder)],
         [uv, "pip", "install", "--quiet", "--python", python, _GSUTIL],
     ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise BenchmarkFailed(f"{_GSUTIL}: expected it to install, got: {done.stderr.strip()[-500:]}")
+        process = subprocess.run(command, capture_output=True, text=True)
+        if process.returncode:
+            raise BenchmarkFailed(f"{_GSUTIL}: expected it to install, got: {process.stderr.strip()[-500:]}")
     for name, secure, plain in _SPEAKS_HTTPS_ONLY:
         (source,) = folder.glob(f"lib/*/site-packages/gslib/{name}")
         source.write_text(source.read_text().replace(secure, plain))

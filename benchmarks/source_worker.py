@@ -1,13 +1,12 @@
-"""One process that is measured: `python source_worker.py WAY CHECKPOINT [MILLISECONDS]`, figures as JSON.
+"""The measured process: `python source_worker.py WAY CHECKPOINT`; it prints figures as JSON.
 
 WAYs:
 
 - verify: read every tensor and compare its checksum;
-- move: write the weights, or all there is where nothing tells them apart, into another one;
-- move-one-by-one: the same, without a hint of what is moved next.
+- move: write the weights, or all tensors if they cannot be told apart, to another checkpoint;
+- move-one-by-one: the same, without announcing the next tensors.
 
-What it imports is left out of time and memory. Each request to a bucket waits so many
-milliseconds before it is sent, as if the bucket were that far away.
+Time and memory do not include imports.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 sys.path[0] = os.fspath(Path(__file__).parents[1])
 
-import requests  # noqa: E402 - the path comes first, as everywhere below
+import requests  # noqa: E402 - needs the path above, like the imports below
 
 from redraw.checkpoint.bundle.writer import BundleWriter  # noqa: E402
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint  # noqa: E402
@@ -31,7 +30,7 @@ from redraw.checkpoint.objects.roles import Role, classify_tensors  # noqa: E402
 
 
 class Requests:
-    """What is read from a bucket."""
+    """Counts the bytes that are read from a bucket."""
 
     def __init__(self) -> None:
         """Count from now on."""
@@ -46,12 +45,12 @@ class Requests:
 
 
 def main() -> None:
-    """Go one way and say what it took."""
+    """Run one way and print its figures."""
     way, uri = sys.argv[1:]
     import_reader(uri)
-    sent = Requests()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
-    before, started = memory("VmRSS"), time.perf_counter()
+    requests_sent = Requests()
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    before, start = memory("VmRSS"), time.perf_counter()
     source = open_checkpoint(uri)
     if way == "verify":
         source.verify()
@@ -60,10 +59,10 @@ def main() -> None:
         keys = move(source, hinted=way == "move")
     sizes = [source.entries[key].size for key in keys]
     figures = {
-        "seconds": time.perf_counter() - started,
+        "seconds": time.perf_counter() - start,
         "peak_bytes": memory("VmHWM") - before,
         "total_peak_bytes": memory("VmHWM"),
-        "read_bytes": sent.read_bytes,
+        "read_bytes": requests_sent.read_bytes,
         "served_bytes": sum(sizes),
         "largest_bytes": max(sizes),
         "tensorflow": "tensorflow" in sys.modules,
@@ -72,7 +71,7 @@ def main() -> None:
 
 
 def import_reader(uri: str) -> None:
-    """Import what a checkpoint's format or place is read by."""
+    """Import the modules that read the checkpoint's format or place."""
     if uri.startswith("gs://"):
         import redraw.storage.gcs  # noqa: F401
     elif uri.endswith((".keras", ".h5")):
@@ -82,7 +81,7 @@ def import_reader(uri: str) -> None:
 
 
 def move(source: CheckpointSource, *, hinted: bool) -> list[str]:
-    """Write what is served; gives the tensors' keys."""
+    """Write the served tensors; returns their keys."""
     roles = classify_tensors(source.entries, source.graph)
     keys = [key for key, role in roles.items() if role is Role.MODEL_WEIGHT] or list(source.entries)
     with (

@@ -1,4 +1,4 @@
-"""What it adds to a stage that an operator runs it, and not a shell."""
+"""Measure what an operator adds to a stage, versus a shell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIMIT = 0.3
 
 
 def measure_stage_process(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Two commands that do little: one that needs no bucket, and one that asks for credentials."""
+    """Run two small commands: one without a bucket, and one that needs credentials."""
     example = workshop.example
     checkpoint = f"{example.records['train']['uri']}/checkpoints/ckpt-{example.records['train']['step']}"
     bucket = f"{workshop.settings.model_bucket}/example"
@@ -28,15 +28,15 @@ def measure_stage_process(workshop: Workshop) -> tuple[Comparison, ...]:
 
 
 def _compare(workshop: Workshop, stage: str, request: Mapping[str, str]) -> Comparison:
-    asked = json.dumps(request).encode()
+    request_text = json.dumps(request).encode()
     airflow = airflow_environment(workshop.settings)
 
     def bare() -> Run:
-        return workshop.python("-m", "redraw", stage, "--request", "-", stdin=asked)
+        return workshop.python("-m", "redraw", stage, "--request", "-", stdin=request_text)
 
     def operated() -> Run:
-        # Its peak would be that of Airflow, in whose process the operator runs.
-        run = workshop.python(os.fspath(_PROGRAM), stage, stdin=asked, variables=airflow)
+        # No peak: it would include Airflow, in whose process the operator runs.
+        run = workshop.python(os.fspath(_PROGRAM), stage, stdin=request_text, variables=airflow)
         return Run(seconds=json.loads(run.stdout)["seconds"])
 
     series = take_turns({f"python -m redraw {stage}": bare, "StageProcess": operated}, workshop.turns)

@@ -1,11 +1,11 @@
-"""Measure validation: MNIST, and a model of a gigabyte, versus one read of its bytes and one load.
+"""Measure validation of MNIST and of a model of a gigabyte, versus reading its bytes and loading it.
 
-Each way runs in a process of its own, one after the other in every round, with a warm page
-cache and the imports left out:
+Each way runs in a process of its own, one after the other in every round, with a warm page cache. Imports are
+not counted:
 
-- read: each byte of the export, once;
-- load: only the C++ runtime, as a server has it;
-- validate: every check of the plan.
+- read: read each byte of the export once;
+- load: load it in the C++ runtime, like a server;
+- validate: run every check of the plan.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def measure_validate(workshop: Workshop) -> tuple[Comparison, ...]:
 
 
 def _measure(workshop: Workshop, layers: int) -> Comparison:
-    """Of so many layers; of MNIST for none."""
+    """Measure a model with so many layers, or MNIST for 0."""
     folder = workshop.folder / f"validate-{layers}"
     folder.mkdir()
     if layers:
@@ -64,8 +64,8 @@ def _measure(workshop: Workshop, layers: int) -> Comparison:
 
 
 def _notes(rounds: list[dict[str, Figures]]) -> dict[str, str]:
-    taken: list[dict[str, float]] = [figures["validate"]["checks"] for figures in rounds]
-    checks = {name: median(seconds[name] for seconds in taken) for name in taken[0]}
+    check_seconds: list[dict[str, float]] = [figures["validate"]["checks"] for figures in rounds]
+    checks = {name: median(seconds[name] for seconds in check_seconds) for name in check_seconds[0]}
     slowest = sorted(checks, key=lambda name: -checks[name])[:_SLOWEST_SHOWN]
     peaks = {
         way: max(figures[way]["serving_peak_bytes"] for figures in rounds) for way in ("load", "validate")
@@ -86,8 +86,8 @@ def _work(worker: str, way: str, layers: int, folder: Path) -> Figures:
     environment = {**os.environ, "DENSE_STACK_LAYERS": str(layers)}
     model = ["dense_stack"] if worker == "export_worker.py" else []
     command = [sys.executable, os.fspath(_WORKERS / worker), *model, way, os.fspath(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise BenchmarkFailed(f"validate, {way}: ended with {done.returncode}: {done.stderr[-800:]}")
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if process.returncode:
+        raise BenchmarkFailed(f"validate, {way}: ended with {process.returncode}: {process.stderr[-800:]}")
+    figures: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return figures

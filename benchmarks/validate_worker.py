@@ -1,7 +1,7 @@
-"""One process that is measured: `python validate_worker.py WAY FOLDER`, figures as JSON on standard output.
+"""The measured process: `python validate_worker.py WAY FOLDER`; it prints figures as JSON.
 
-`prepare-mnist` trains and exports into FOLDER; the other ways examine the export whose
-record is `FOLDER/redraw.json`. What is imported is left out of time and memory.
+`prepare-mnist` trains and exports into FOLDER; the other ways examine the export of the record
+`FOLDER/redraw.json`. Time and memory do not include imports.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TESTS = Path(__file__).parents[1] / "tests"
 sys.path[0] = os.fspath(_TESTS.parent)
 sys.path.append(os.fspath(_TESTS))
 
-import tensorflow as tf  # noqa: E402 - found, and quiet, only after what stands above
+import tensorflow as tf  # noqa: E402 - needs the path and the variables above
 
 from redraw.checkpoint.select import select_checkpoint  # noqa: E402
 from redraw.definition.registry import load_definition  # noqa: E402
@@ -31,7 +31,7 @@ from redraw.records import ExportedModel, ValidationReport  # noqa: E402
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest, ValidateRequest  # noqa: E402
 from redraw.serving import ServingProcess  # noqa: E402
 from redraw.train.train import train_model  # noqa: E402
-from redraw.validate.subject import reference, session_reference  # noqa: E402, F401 - what a validation imports
+from redraw.validate.subject import reference, session_reference  # noqa: E402, F401 - a validation imports them
 from redraw.validate.validator import Validator  # noqa: E402
 
 _BLOCK = 1 << 20
@@ -40,7 +40,7 @@ _WATCH_SECONDS = 0.05
 
 
 def prepare_mnist(folder: Path) -> dict[str, Any]:
-    """A trained MNIST, exported."""
+    """Train and export MNIST."""
     run = train_model(TrainRequest(model="mnist", out=str(folder / "run"), max_steps=_STEPS))
     catalogue = str(folder / "catalogue")
     checkpoint = select_checkpoint(
@@ -61,24 +61,24 @@ def read_once(folder: Path) -> dict[str, Any]:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Load it in the C++ runtime, and nothing else."""
+    """Only load it in the C++ runtime."""
     with ServingProcess() as serving:
         serving.load(folder / "redraw")
         return {"serving_peak_bytes": max(_peaks_of_children())}
 
 
 def validate(folder: Path) -> dict[str, Any]:
-    """The whole stage."""
+    """Run the whole stage."""
     exported = ExportedModel.from_text((folder / "redraw.json").read_bytes(), "redraw.json")
     report = folder / "report.json"
-    peaks, ended = [0], threading.Event()
-    watcher = threading.Thread(target=_watch_children, args=(peaks, ended))
+    peaks, stop = [0], threading.Event()
+    watcher = threading.Thread(target=_watch_children, args=(peaks, stop))
     watcher.start()
     with Validator() as validator:
-        started = time.perf_counter()
+        start = time.perf_counter()
         validator.validate(ValidateRequest(model=exported.model, saved_model=exported, report=str(report)))
-        seconds = time.perf_counter() - started
-    ended.set()
+        seconds = time.perf_counter() - start
+    stop.set()
     watcher.join()
     checks = ValidationReport.from_text(report.read_bytes(), "report").checks
     return {
@@ -97,34 +97,34 @@ WAYS: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Go one way and say what it took."""
+    """Run one way and print its figures."""
     way, folder = sys.argv[1], Path(sys.argv[2])
-    os.chdir(folder)  # which the checkpoint's URI is relative to
-    # TensorFlow starts its threads and devices at the first operation: part of its import.
+    os.chdir(folder)  # the checkpoint's URI is relative to it
+    # TensorFlow starts threads and devices at the first operation, which counts as its import.
     tf.constant(0)
     if way == "validate":
         load_definition(ExportedModel.from_text((folder / "redraw.json").read_bytes(), "record").model)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
-    before, started = _memory("self", "VmRSS"), time.perf_counter()
-    found = WAYS[way](folder)
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    before, start = _memory("self", "VmRSS"), time.perf_counter()
+    way_figures = WAYS[way](folder)
     figures = {
-        "seconds": time.perf_counter() - started,
+        "seconds": time.perf_counter() - start,
         "peak_bytes": _memory("self", "VmHWM") - before,
-        **found,
+        **way_figures,
     }
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
 def _peaks_of_children() -> Iterator[int]:
-    own = os.getpid()
-    for task in Path(f"/proc/{own}/task").iterdir():
+    process_id = os.getpid()
+    for task in Path(f"/proc/{process_id}/task").iterdir():
         for child in (task / "children").read_text().split():
             yield _memory(child, "VmHWM")
 
 
-def _watch_children(peaks: list[int], ended: threading.Event) -> None:
-    """Note the peak of the process that serves as long as it lives: it ends with the model."""
-    while not ended.wait(_WATCH_SECONDS):
+def _watch_children(peaks: list[int], stop: threading.Event) -> None:
+    """Note the peak of the serving process while it runs; it ends with the model."""
+    while not stop.wait(_WATCH_SECONDS):
         with contextlib.suppress(OSError, StopIteration):
             peaks.extend(_peaks_of_children())
 

@@ -1,8 +1,8 @@
 """Measure a backfill of `reexport_checkpoints` with 1, 2 and 4 Celery workers, in exports a minute.
 
-Each interval is a day with one checkpoint of the model that ships: a batch of one, the dearest there is. The
-workers that have TensorFlow run one task at a time; one more worker does the small tasks. All are on this
-machine, so what more of them than it has cores can gain is what one alone leaves idle.
+Each interval is a day with one checkpoint of the model that ships: a batch of one, the most expensive kind.
+The workers that have TensorFlow run one task at a time; one more worker runs the small tasks. All are on this
+machine, so more workers than cores only use the time that one leaves idle.
 `REDRAW_BENCH_INTERVALS` sets the number of days (12 by default, at least 2).
 """
 
@@ -36,12 +36,12 @@ _SMALL_TASKS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Alone:
-    """What a task with one checkpoint costs the only worker, which always has the next one waiting.
+    """The cost of a task with one checkpoint for a single worker that always has a next task.
 
     Attributes:
-        task_seconds: From its start to its end: Airflow's process, and in it the stage's with its imports.
-        gap_seconds: From its end to the start of the next one.
-        cpu_seconds: Processor time of all of Airflow and of the stages, for all three tasks of the run.
+        task_seconds: From its start to its end, with Airflow's process and the stage's with its imports.
+        gap_seconds: From its end to the start of the next task.
+        cpu_seconds: The processor time of Airflow and of the stages, for all three tasks of a run.
     """
 
     task_seconds: float
@@ -51,31 +51,33 @@ class Alone:
 
 @dataclass(frozen=True, kw_only=True)
 class Backfills:
-    """The backfills by number of workers, and what the one worker's say of a task."""
+    """The backfills by number of workers, and the cost of a task for a single worker."""
 
     series: tuple[Series, ...]
     alone: Alone
 
 
 def measure_workers(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Backfill as many days with each number of workers, in turns."""
-    done = run_backfills(workshop)
-    rates = {series.way: 60 * _INTERVALS / series.seconds for series in done.series}
-    first = next(iter(rates.values()))
-    notes = {f"{way}, exports a minute": f"{rate:.1f} ({rate / first:.2f})" for way, rate in rates.items()}
-    notes["a task with one checkpoint, one worker"] = f"{done.alone.task_seconds:.1f} s"
-    notes["from one task to the next, one worker"] = f"{done.alone.gap_seconds:.2f} s"
-    notes["processor time a run, one worker"] = f"{done.alone.cpu_seconds:.1f} s"
+    """Backfill the same number of days with each number of workers, in turns."""
+    backfills = run_backfills(workshop)
+    rates = {series.way: 60 * _INTERVALS / series.seconds for series in backfills.series}
+    base_rate = next(iter(rates.values()))
+    notes = {
+        f"{way}, exports a minute": f"{rate:.1f} ({rate / base_rate:.2f})" for way, rate in rates.items()
+    }
+    notes["a task with one checkpoint, one worker"] = f"{backfills.alone.task_seconds:.1f} s"
+    notes["from one task to the next, one worker"] = f"{backfills.alone.gap_seconds:.2f} s"
+    notes["processor time a run, one worker"] = f"{backfills.alone.cpu_seconds:.1f} s"
     title = f"A backfill of {_INTERVALS} days of {_DAG}, each with one checkpoint of {MODEL}"
-    return (Comparison(title=title, series=done.series, notes=notes),)
+    return (Comparison(title=title, series=backfills.series, notes=notes),)
 
 
 @functools.cache
 def run_backfills(workshop: Workshop) -> Backfills:
-    """Run the backfills, once a workshop."""
+    """Run the backfills, once for each workshop."""
     turns = min(workshop.turns, _MOST_TURNS)
     catalogue = f"{workshop.settings.checkpoint_bucket}/days"
-    # Where this process, too, finds the storage server.
+    # This process uses the storage server, too.
     os.environ["STORAGE_EMULATOR_HOST"] = workshop.settings.gcs_url
     vary_checkpoints(workshop, catalogue, turns * len(_WORKERS) * _INTERVALS + _WARM_UP)
     conf = {"model": MODEL, "catalogue": catalogue, "bucket": f"{workshop.settings.model_bucket}/days"}
@@ -95,11 +97,11 @@ class _Crews:
     """Workers of the queue for TensorFlow, new ones for each backfill.
 
     Attributes:
-        say: Called with what is being done.
-        running: The cluster that they work for.
-        days: What they backfill.
-        spans: When the tasks of each backfill ran, by the number of workers.
-        names: Of workers to come.
+        say: Called with a line for each step.
+        running: The cluster.
+        days: The days to backfill.
+        spans: The times of the tasks of each backfill, by the number of workers.
+        names: The names of new workers.
     """
 
     say: Callable[[str], None]
@@ -109,13 +111,13 @@ class _Crews:
     names: Iterator[str] = field(default_factory=lambda: map("tensorflow-{}".format, itertools.count(1)))
 
     def backfill(self, size: int, count: int) -> Run:
-        """Backfill so many days with so many workers, whose start is not counted."""
+        """Backfill some days with a number of workers, whose start is not counted."""
         self.say(f"{count} days, workers: {size}.")
         cluster, workers = self.running.cluster, list(itertools.islice(self.names, size))
         self.running.start_workers("tensorflow", workers, 1)
-        cpu_before, started = cluster.cpu_seconds(), time.perf_counter()
+        cpu_before, start = cluster.cpu_seconds(), time.perf_counter()
         self.spans[size].append(self.days.backfill(count))
-        seconds, cpu = time.perf_counter() - started, cluster.cpu_seconds() - cpu_before
+        seconds, cpu = time.perf_counter() - start, cluster.cpu_seconds() - cpu_before
         self.days.settle()
         for worker in workers:
             cluster.end(worker)

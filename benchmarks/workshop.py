@@ -1,6 +1,6 @@
 """What the benchmarks have in common: commands, a scratch folder, servers, one published model.
 
-All of it is made when it is first asked for, and is gone with the workshop.
+Each is made at its first use, and removed with the workshop.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["MODEL", "ROOT", "STEPS", "ByHand", "Workshop", "open_workshop"]
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "mnist"
-# Enough for every seed to pass the definition's thresholds; training is not what is measured.
+# Enough for every seed to pass the definition's thresholds.
 STEPS = 500
 
 
@@ -38,8 +38,8 @@ class ByHand:
     """The five stages, run one after the other from the command line.
 
     Attributes:
-        runs: What each stage took, in order.
-        records: What each stage printed.
+        runs: Stage to its run, in order.
+        records: Stage to its record.
         saved_model: The folder of the export.
         report: The file of the validation's report.
     """
@@ -52,12 +52,12 @@ class ByHand:
 
 @dataclass(eq=False)
 class Workshop:
-    """Where benchmarks run.
+    """The environment of the benchmarks.
 
     Attributes:
-        folder: Scratch of this workshop.
+        folder: The scratch folder of this workshop.
         turns: How often each way is measured.
-        say: Called with what is being done.
+        say: Called with a line for each step.
     """
 
     folder: Path
@@ -66,11 +66,11 @@ class Workshop:
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """Of an embedded instance in the scratch folder, on ports that are free."""
-        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        """The settings of an embedded instance in the scratch folder, on free ports."""
+        with socket.create_server(("127.0.0.1", 0)) as airflow, socket.create_server(("127.0.0.1", 0)) as gcs:
             ports = {
-                "REDRAW_AIRFLOW_PORT": str(one.getsockname()[1]),
-                "REDRAW_GCS_PORT": str(two.getsockname()[1]),
+                "REDRAW_AIRFLOW_PORT": str(airflow.getsockname()[1]),
+                "REDRAW_GCS_PORT": str(gcs.getsockname()[1]),
             }
         settings = read_settings({"REDRAW_STATE": os.fspath(self.folder / "state"), **ports})
         prepare_state(settings.state)
@@ -78,7 +78,7 @@ class Workshop:
 
     @functools.cached_property
     def environment(self) -> dict[str, str]:
-        """Of a stage: it reaches the storage server, and no setting of Airflow's leaks in."""
+        """The environment of a stage: with the storage server, and without Airflow's settings."""
         return stage_environment(self.settings)
 
     def python(self, *arguments: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> Run:
@@ -93,7 +93,7 @@ class Workshop:
     def start_storage(self) -> None:
         """Start the storage server, unless it runs."""
         instance = read_instance(self.settings.state)
-        # Not Redraw's own, which offers nothing that other clients than a push need.
+        # Not Redraw's own, which lacks what clients other than a push need.
         command = fake_server_command(self.settings.gcs_url, self.settings.state / "gcs")
         start_storage(self.settings, instance.running() if instance else {}, self.say, command)
 
@@ -103,25 +103,25 @@ class Workshop:
         start_services(self.settings, read_instance(self.settings.state), self.say)
 
     def check_services(self) -> None:
-        """See that whatever was started still runs."""
+        """Check that all started services still run."""
         instance = read_instance(self.settings.state)
         check_services(instance.services.values() if instance else ())
 
     def end_services(self) -> None:
-        """End whatever was started, also by a call that was interrupted."""
-        # Each service is written down in the state folder as it is started.
+        """End all started services, also those of an interrupted call."""
+        # Each service is saved in the state folder when it is started.
         instance = read_instance(self.settings.state) if "settings" in vars(self) else None
         if instance is not None:
             end_services(instance.services.values())
 
     @functools.cached_property
     def example(self) -> ByHand:
-        """One model, trained and published by hand, to ask the small commands about."""
+        """A model that was trained and published by hand, for the small commands."""
         self.say(f"Training and publishing {MODEL} by hand, for the commands to work on.")
         return self.run_stages("example")
 
     def run_stages(self, name: str) -> ByHand:
-        """Run the five stages from the command line, into a folder and a bucket's prefix of that name."""
+        """Run the five stages from the command line, into a folder and a bucket prefix of the name."""
         self.start_storage()
         out = self.folder / name
         run, saved_model, report = out / "run", out / "model", out / "report.json"
@@ -142,7 +142,7 @@ class Workshop:
         return ByHand(runs=runs, records=records, saved_model=saved_model, report=report)
 
     def push_arguments(self, saved_model: Path, report: Path, prefix: str) -> list[str]:
-        """What a push of that export below that prefix of the model bucket gets."""
+        """The arguments of a push of the export below the prefix of the model bucket."""
         return [
             "--saved-model",
             os.fspath(saved_model),
@@ -155,7 +155,7 @@ class Workshop:
 
 @contextmanager
 def open_workshop(turns: int, say: Callable[[str], None]) -> Iterator[Workshop]:
-    """A workshop in a temporary folder; what it started is ended, and the folder removed, with it."""
+    """A workshop in a temporary folder; all that it started, and the folder, end with it."""
     with tempfile.TemporaryDirectory(prefix="redraw-bench-") as folder:
         workshop = Workshop(folder=Path(folder), turns=turns, say=say)
         try:

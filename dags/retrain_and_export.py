@@ -1,4 +1,4 @@
-"""Train a model of the form and publish it; name a model and a schedule to have it done again and again."""
+"""Train the form's model and publish it. Pass a model and a schedule to retrain it regularly."""
 
 from redraw_airflow.dags import retrain_and_export
 

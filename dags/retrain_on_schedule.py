@@ -1,4 +1,4 @@
-"""Train and publish each model whose definition has a schedule: a DAG each, `retrain_<model>`."""
+"""Train and publish models on schedule: a DAG `retrain_<model>` for each definition with a schedule."""
 
 from redraw_airflow.dags import retrain_each
 

@@ -1,1 +1,1 @@
-"""What makes the documentation site: pages generated from code, and the build that checks them."""
+"""Builds the documentation site: generates pages from code, builds all pages and checks them."""

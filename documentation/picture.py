@@ -1,4 +1,4 @@
-"""Draw the tutorial's picture: from a folder that training left to the two graphs of the report."""
+"""Draw the tutorial's picture: the two graphs of the report of an old training's folder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["draw_recorded_picture"]
 
 
 def draw_recorded_picture(target: Path) -> None:
-    """Record a small network as TF1 did, and take it the way that the tutorial shows.
+    """Record a small network like TF1, and follow the steps of the tutorial.
 
     Args:
-        target: Where the picture goes, an SVG.
+        target: The file of the picture, an SVG.
     """
     from redraw.draft.draft import draft_definition
     from redraw.export.export import export_model

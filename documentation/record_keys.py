@@ -1,4 +1,4 @@
-"""What a key means in every record whose docstring does not say so; `Record.key` for only one record."""
+"""Descriptions of keys for records whose docstrings lack them; `Record.key` is for one record only."""
 
 __all__ = ["COMMON_KEYS"]
 

@@ -1,6 +1,6 @@
-"""Pages of the reference, generated from code; `make reference` writes them into docs/reference.
+"""Generates pages of the reference from code; `make reference` writes them to docs/reference.
 
-They are committed, so that they can be read in the repository; a test fails if one is out of date.
+They are committed, so that they can be read in the repository. A test fails if one is outdated.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write_reference(folder: Path) -> None:
 
 
 def make_page(name: str) -> str:
-    """The text of a page: its introduction, and what the code says."""
+    """The text of a page: its introduction, and the generated part."""
     introduction = Path(__file__).with_name("intros") / name
     return introduction.read_text() + "\n" + PAGES[name]()
 
@@ -85,7 +85,7 @@ def _source(module: str) -> Path:
 
 
 def _function(name: str) -> ast.FunctionDef:
-    """The definition of `module:function`, without importing TensorFlow."""
+    """The syntax tree of `module:function`, read without importing TensorFlow."""
     module, _, function = name.partition(":")
     tree = ast.parse(_source(module).read_text())
     return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
@@ -138,16 +138,16 @@ def _checks() -> str:
 
 def _check(check: PlannedCheck) -> str:
     function = _function(f"redraw.validate.checks.{check.function}")
-    said = (ast.get_docstring(function) or "").split("\n\nRaises:")[0].split("\n\nSource:")[0]
-    said = re.sub(rf": (the check )?`{check.name}`\.", ".", said)
+    description = (ast.get_docstring(function) or "").split("\n\nRaises:")[0].split("\n\nSource:")[0]
+    description = re.sub(rf": (the check )?`{check.name}`\.", ".", description)
     needs = ", ".join(f"[`{name}`](#{name})" for name in check.needs)
     after = f"It runs only after {needs} passed." if needs else "It always runs."
     recorded = " Only for a drafted definition." if check in PLAN_OF_RECORDINGS else ""
-    return f"## {check.name}\n\n{said}\n\n**If it fails:** {_advice(check)}\n\n{after}{recorded}\n"
+    return f"## {check.name}\n\n{description}\n\n**If it fails:** {_advice(check)}\n\n{after}{recorded}\n"
 
 
 def _advice(check: PlannedCheck) -> str:
-    """What a report advises when the check fails: the `advice` of its function, or of one that this calls."""
+    """The advice of a report if the check fails: the `advice` of its function, or of one that it calls."""
     module, _, function = f"redraw.validate.checks.{check.function}".partition(":")
     tree = ast.parse(_source(module).read_text())
     constants = {
@@ -168,7 +168,7 @@ def _advice(check: PlannedCheck) -> str:
 
 
 def _literal_text(node: ast.expr, constants: dict[str, ast.expr]) -> str:
-    """A text as it is written, with the module's constants in their places."""
+    """A literal text, with the module's constants filled in."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
@@ -184,30 +184,30 @@ def _records() -> str:
 def _record_classes() -> Iterable[type]:
     for module in pkgutil.walk_packages(redraw.records.__path__, "redraw.records."):
         importlib.import_module(module.name)
-    found: set[type] = {
+    classes: set[type] = {
         cls for cls in Record.__subclasses__() if cls.__module__.startswith("redraw.records.")
     }
-    for cls in tuple(found):
-        found |= _parts(cls)
-    return sorted(found, key=lambda cls: cls.__name__)
+    for cls in tuple(classes):
+        classes |= _parts(cls)
+    return sorted(classes, key=lambda cls: cls.__name__)
 
 
 def _parts(cls: type) -> set[type]:
-    """The dataclasses that a record's fields hold."""
-    waiting, found = list(typing.get_type_hints(cls).values()), set()
-    while waiting:
-        hint = waiting.pop()
-        if isinstance(hint, type) and is_dataclass(hint) and hint not in found:
-            found.add(hint)
-            waiting += typing.get_type_hints(hint).values()
-        waiting += get_args(hint)
-    return found
+    """The dataclasses in a record's fields."""
+    hints, parts = list(typing.get_type_hints(cls).values()), set()
+    while hints:
+        hint = hints.pop()
+        if isinstance(hint, type) and is_dataclass(hint) and hint not in parts:
+            parts.add(hint)
+            hints += typing.get_type_hints(hint).values()
+        hints += get_args(hint)
+    return parts
 
 
 def _record(cls: type) -> str:
     hints = typing.get_type_hints(cls, include_extras=False)
     rows = [
-        f"| `{json_key(declared)}` | {_type_text(hints[declared.name])} | {_described(cls, declared)}"
+        f"| `{json_key(declared)}` | {_type_text(hints[declared.name])} | {_description(cls, declared)}"
         f"{_default(declared)} |"
         for declared in fields(cls)
     ]
@@ -219,7 +219,7 @@ def _record(cls: type) -> str:
     )
 
 
-def _described(cls: type, declared: Field[Any]) -> str:
+def _description(cls: type, declared: Field[Any]) -> str:
     key = json_key(declared)
     names = (f"{cls.__name__}.{key}", key)
     common = next((COMMON_KEYS[name] for name in names if name in COMMON_KEYS), "")
@@ -232,12 +232,14 @@ def _default(declared: Field[Any]) -> str:
 
 
 def _attributes(doc: str) -> dict[str, str]:
-    """Attribute to description, of a docstring in Google's style."""
+    """The attributes of a docstring in Google's style, by name."""
     section = re.search(r"^ *Attributes:\n(.*?)(?=\n\s*\n|\Z)", doc, re.MULTILINE | re.DOTALL)
     if section is None:
         return {}
-    found = re.findall(r"^ {4,8}(\w+): (.*?)(?=^ {4,8}\w+: |\Z)", section[1] + "\n", re.MULTILINE | re.DOTALL)
-    return {name: " ".join(text.split()).replace("|", "\\|") for name, text in found}
+    attributes = re.findall(
+        r"^ {4,8}(\w+): (.*?)(?=^ {4,8}\w+: |\Z)", section[1] + "\n", re.MULTILINE | re.DOTALL
+    )
+    return {name: " ".join(text.split()).replace("|", "\\|") for name, text in attributes}
 
 
 def _type_text(hint: Any) -> str:
@@ -263,7 +265,7 @@ def _first_paragraph(doc: str | None) -> str:
 
 
 def public_names(package: str) -> dict[str, str]:
-    """Public name to the module that has it, as a package's `__init__.pyi` says."""
+    """Public name to its module, from a package's `__init__.pyi`."""
     tree = ast.parse(_source(package).with_suffix(".pyi").read_text())
     imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))
     return {alias.name: node.module for node in imports for alias in node.names if node.module}
@@ -290,9 +292,14 @@ def _airflow() -> str:
 
 
 def _directives(package: str, kinds: tuple[str, ...], kind: Callable[[str, str], str | None]) -> str:
-    """What mkdocstrings replaces by signatures and docstrings, name by name."""
-    named = [(kind(name, module), f"::: {module}.{name}") for name, module in public_names(package).items()]
-    sections = ("\n\n".join([f"## {title}", *(line for of, line in named if of == title)]) for title in kinds)
+    """A directive for each name, which mkdocstrings replaces by the signature and docstring."""
+    directives = [
+        (kind(name, module), f"::: {module}.{name}") for name, module in public_names(package).items()
+    ]
+    sections = (
+        "\n\n".join([f"## {title}", *(line for section, line in directives if section == title)])
+        for title in kinds
+    )
     return "\n\n".join(sections) + "\n"
 
 

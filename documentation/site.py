@@ -1,4 +1,4 @@
-"""The documentation site: built by zensical without network, then checked as it lies there."""
+"""The documentation site: zensical builds it without network, then the built files are checked."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SITE = ROOT / ".redraw" / "site"
 _SECONDS = 300
 _QUIET = re.compile(r"(Build (started|finished).*|No issues found.*|Cleaned .*|)")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# Of zensical's plugin `offline`: what lets the search work in pages that are opened as files.
+# The script of zensical's plugin `offline` that makes the search work in pages opened as files.
 _FOREIGN_WORKER = "https://unpkg.com/iframe-worker/shim"
 _OWN_WORKER = "assets/javascripts/file_worker.js"
-# What the theme fetches from elsewhere for: diagrams, picture galleries and consoles.
+# Classes for which the theme fetches scripts: diagrams, picture galleries and consoles.
 _FETCHING = re.compile(r"mermaid|glightbox|pyodide")
 
 
@@ -30,23 +30,23 @@ class SiteError(Exception):
 
 
 def build_site() -> Path:
-    """Build the site from nothing, and check it.
+    """Build the site from scratch, and check it.
 
     Returns:
-        Its folder.
+        The folder of the site.
 
     Raises:
-        SiteError: A warning, a link that leads nowhere, or what a browser would fetch from elsewhere.
+        SiteError: There is a warning, a broken link, or something that a browser would fetch from elsewhere.
     """
     shutil.rmtree(SITE, ignore_errors=True)
     command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_SECONDS)  # noqa: S603
-    said = [_COLOURS.sub("", line) for line in (done.stdout + done.stderr).splitlines()]
-    if warnings := [line for line in said if not _QUIET.fullmatch(line.strip())]:
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_SECONDS)  # noqa: S603
+    lines = [_COLOURS.sub("", line) for line in (process.stdout + process.stderr).splitlines()]
+    if warnings := [line for line in lines if not _QUIET.fullmatch(line.strip())]:
         raise SiteError("\n".join(warnings))
-    if done.returncode:
-        raise SiteError(f"zensical ended with {done.returncode}")
-    # It looks for its style sheets at the root of a server, and most sites have another place.
+    if process.returncode:
+        raise SiteError(f"zensical ended with {process.returncode}")
+    # Its style sheets are at the root of the server, but most sites are elsewhere.
     (SITE / "404.html").unlink(missing_ok=True)
     _replace_worker(SITE)
     if problems := list(find_problems(SITE)):
@@ -57,12 +57,12 @@ def build_site() -> Path:
 def _replace_worker(site: Path) -> None:
     shutil.copy(Path(__file__).parent / "static" / "file_worker.js", site / _OWN_WORKER)
     for page in site.rglob("*.html"):
-        own = "../" * (len(page.relative_to(site).parts) - 1) + _OWN_WORKER
-        page.write_text(page.read_text().replace(_FOREIGN_WORKER, own))
+        worker = "../" * (len(page.relative_to(site).parts) - 1) + _OWN_WORKER
+        page.write_text(page.read_text().replace(_FOREIGN_WORKER, worker))
 
 
 class _Page(HTMLParser):
-    """What a page refers to, and the anchors that it has."""
+    """The references, anchors and classes of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -86,10 +86,10 @@ class _Page(HTMLParser):
 
 
 def find_problems(site: Path) -> Iterator[str]:
-    """What is wrong with a built site: one line each.
+    """Find the problems of a built site, a line for each.
 
     Args:
-        site: Its folder.
+        site: The folder of the site.
     """
     pages = {path: _Page(path.read_text()) for path in sorted(site.rglob("*.html"))}
     for path, page in pages.items():
@@ -99,8 +99,8 @@ def find_problems(site: Path) -> Iterator[str]:
                 yield f"{where}: expected nothing from elsewhere, got {url}"
             elif not urlsplit(url).scheme and not (path.parent / unquote(urlsplit(url).path)).exists():
                 yield f"{where}: {url} does not exist"
-        if found := sorted(name for name in page.classes if _FETCHING.search(name)):
-            yield f"{where}: the theme fetches scripts from elsewhere for {', '.join(found)}"
+        if classes := sorted(name for name in page.classes if _FETCHING.search(name)):
+            yield f"{where}: the theme fetches scripts from elsewhere for {', '.join(classes)}"
         yield from (f"{where}: {url} leads nowhere" for url in page.links if not _leads(url, path, pages))
     for sheet in sorted(site.rglob("*.css")):
         for url in re.findall(r"url\(['\"]?(\w+:)?//[^)]*\)|@import[^;]*", sheet.read_text()):

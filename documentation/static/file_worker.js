@@ -1,5 +1,5 @@
-// Browsers start no worker on a page that was opened as a file. There, this one runs the worker's script in a
-// hidden frame, so that the search works without a server.
+// Browsers do not start workers on a page that was opened as a file. This replacement runs the worker's script in a
+// hidden frame instead, so that the search works without a server.
 if (location.protocol === "file:") {
   window.Worker = class extends EventTarget {
     constructor(url) {

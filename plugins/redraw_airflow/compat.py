@@ -1,7 +1,7 @@
-"""Private and undocumented APIs of Airflow and its providers, and what differs between its releases.
+"""Private and undocumented APIs of Airflow and its providers, and differences between Airflow releases.
 
-One function for each use; each says which version ends it. tests/redraw_airflow/test_compat.py fails when one
-of them changes. Airflow itself is imported within the functions: Airflow loads this module while it starts.
+Each use has one function, which says which version ends it. tests/redraw_airflow/test_compat.py fails if such
+an API changes. The functions import Airflow themselves, because Airflow loads this module while it starts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _BUNDLES = ("dag_processor", "dag_bundle_config_list")
-# After so long a bundle that could not be opened is tried again.
+# After this time a bundle that could not be opened is tried again.
 _BUNDLES_SECONDS = 60.0
 
 
@@ -32,10 +32,10 @@ def airflow_configuration() -> Any:
 
 
 def bundle_folders() -> tuple[str, ...]:
-    """The folders of Airflow's DAG bundles on this machine; none in a process that is none of Airflow's.
+    """The folders of Airflow's DAG bundles on this machine; none outside Airflow's processes.
 
-    The dag processor and tasks import only from their own bundle; the API server imports from none, and
-    Airflow has no public way to ask where they are.
+    The DAG processor and tasks import only from their own bundle, the API server from none, and Airflow has
+    no public way to find these folders.
     """
     return _bundle_folders() if "airflow" in sys.modules else ()
 
@@ -44,26 +44,26 @@ def bundle_folders() -> tuple[str, ...]:
 def _bundle_folders() -> tuple[str, ...]:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    found = []
+    folders = []
     try:
         manager: Any = DagBundlesManager()  # type: ignore[no-untyped-call]
         names = [bundle["name"] for bundle in airflow_configuration().getjson(*_BUNDLES) or []]
-    except Exception as err:  # of a kind of bundle, whose provider is missing
+    except Exception as err:  # a bundle class may need a provider that is missing
         _logger.warning("no DAG bundle is searched for definitions: %s", err)
         return ()
     for name in names:
         try:
-            found.append(str(manager.get_bundle(name).path))
-        except Exception as err:  # of one: its arguments, its connection
+            folders.append(str(manager.get_bundle(name).path))
+        except Exception as err:  # its arguments or its connection may be wrong
             _logger.warning("the DAG bundle %r is not searched for definitions: %s", name, err)
-    return tuple(found)
+    return tuple(folders)
 
 
 def dag_param(dag: DAG, name: str) -> Any:
-    """A field of the DAG's form, for an operator's argument: its value, and not text as from a template.
+    """A field of the DAG's form as an operator's argument: keeps its type, which a template would not.
 
     Airflow before 3.2.2 cannot store what `dag.param` returns for a templated argument, and refuses the DAG:
-    "Object of type ArgNotSet is not JSON serializable". The second half ends with the support of 3.2.1.
+    "Object of type ArgNotSet is not JSON serializable". Remove `StorableParam` with the support of 3.2.1.
     """
     import airflow
     from airflow.sdk.definitions.param import DagParam
@@ -80,17 +80,18 @@ def dag_param(dag: DAG, name: str) -> Any:
 
 
 def is_task_timeout(err: BaseException) -> bool:
-    """Whether a task has exceeded its `execution_timeout`: no `Exception`, so that nothing catches it.
+    """Whether a task has exceeded its `execution_timeout`; the error is not an `Exception`.
 
-    Airflow 3.1 has the class only in its core, which a task should not import; ends with its support.
+    Airflow 3.1 has the class only in its core, which a task should not import. Import the class when 3.1 is
+    no longer supported.
     """
     return type(err).__name__ == "AirflowTaskTimeout"
 
 
 def mask_secrets(text: str) -> str:
-    """A text as a task's log would have it: with stars for what Airflow knows to be secret.
+    """Replace what Airflow knows to be secret with stars, as in a task's log.
 
-    Airflow has no public function for it, but this processor of its logs. It ends with one.
+    Airflow only has this processor of its logs. Replace it when Airflow has a public function.
     """
     from airflow.sdk.log import mask_logs
 
@@ -98,14 +99,14 @@ def mask_secrets(text: str) -> str:
 
 
 def rendered_name(operator: KubernetesPodOperator) -> str:
-    """A pod's name with what its template gave, in the form that Kubernetes takes.
+    """A pod's rendered name, in the form that Kubernetes accepts.
 
-    The operator sets it in `execute`, which a stage does not run: it calls `execute_sync` or `execute_async`.
-    It ends with a stage that is a subclass's `execute`.
+    The operator sets it in `execute`. A stage calls `execute_sync` or `execute_async` instead, so it needs
+    this.
     """
     return str(operator._set_name(operator.name))
 
 
 def was_killed(operator: KubernetesPodOperator) -> bool:
-    """Whether the operator's `on_kill` has deleted the pod; no public attribute says it."""
+    """Whether the operator's `on_kill` has deleted the pod; there is no public attribute for it."""
     return bool(operator._killed)

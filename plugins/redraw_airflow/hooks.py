@@ -1,4 +1,4 @@
-"""The connection type *Redraw model bucket*: where models and checkpoints lie, and who may go there."""
+"""The connection type *Redraw model bucket*: places of models and checkpoints, with credentials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from redraw_airflow.stages.credentials import using_connection
 __all__ = ["RedrawHook", "connection_place"]
 
 _TYPE = "redraw"
-# Who presses the test button waits so long at most, and not as long as a stage.
+# A person waits for the test button, so it has a shorter timeout than a stage.
 _TEST_SECONDS = 10.0
 
 
@@ -48,8 +48,8 @@ class RedrawHook(BaseHook):
         """The model bucket, opened with the connection's credentials.
 
         Raises:
-            InvalidRequest: The connection names none.
-            StorageForbidden: It gives no credentials; the message says why.
+            InvalidRequest: The connection names no bucket.
+            StorageForbidden: The connection has no usable credentials; the message says why.
         """
         if not (bucket := self.place("bucket")):
             raise InvalidRequest(f"{self._where('bucket')}: expected gs://BUCKET, got none. Fill it in.")
@@ -59,17 +59,17 @@ class RedrawHook(BaseHook):
             raise InvalidRequest(f"{self._where('bucket')}: {err}") from err
 
     def place(self, name: str) -> str | None:
-        """What the connection has in its field `bucket` or `catalogue`; None for an empty one."""
+        """The value of the connection's field `bucket` or `catalogue`; None if it is empty."""
         value = self.get_connection(self.redraw_conn_id).extra_dejson.get(name)
         return str(value).strip() or None if value else None
 
     def test_connection(self) -> tuple[bool, str]:
-        """List what the connection names; the form's test button calls it.
+        """List the places that the connection names; the form's test button calls this.
 
         Returns:
-            Whether all of it can be listed, and one line about it.
+            Whether all places can be listed, and one line about them.
         """
-        # Imported before the time counts: the first test would take half of it.
+        # Import these before the timeout starts: the first import takes half of it.
         for module in ("airflow.providers.google.common.hooks.base_google", "redraw.storage.gcs"):
             importlib.import_module(module)
 
@@ -78,36 +78,36 @@ class RedrawHook(BaseHook):
         def run() -> None:
             try:
                 result.set_result(self._list_places())
-            except Exception as err:  # raised where it is waited for
+            except Exception as err:  # `result.result` raises it
                 result.set_exception(err)
 
-        # A daemon, for nothing ends the look-up of a host's name.
+        # A daemon, because nothing can stop a name lookup.
         threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
         try:
-            passed, said = result.result(_TEST_SECONDS)
+            passed, message = result.result(_TEST_SECONDS)
         except TimeoutError:
-            said = f"expected an answer within {_TEST_SECONDS:g} s, got none"
-            return False, f"this connection: {said}. See whether this machine reaches Cloud Storage."
-        # Airflow tests it under a name that it makes up.
-        return passed, said.replace(self._where(), "this connection")
+            message = f"expected an answer within {_TEST_SECONDS:g} s, got none"
+            return False, f"this connection: {message}. See whether this machine reaches Cloud Storage."
+        # Airflow tests the connection under a made-up name.
+        return passed, message.replace(self._where(), "this connection")
 
     def _list_places(self) -> tuple[bool, str]:
         try:
             bucket, catalogue = self.get_conn(), self.place("catalogue")
-            found = [f"{bucket.uri} can be listed: {_counted(bucket)}"]
+            lines = [f"{bucket.uri} can be listed: {_counted(bucket)}"]
             if catalogue:
                 checkpoints = self._open(Uri(catalogue))
-                found.append(f"{checkpoints.uri} can be listed: {_counted(checkpoints)}")
+                lines.append(f"{checkpoints.uri} can be listed: {_counted(checkpoints)}")
         except RedrawError as err:
-            said = " ".join(str(err).split())
-            return False, said if said.startswith(self._where()) else f"{self._where()}: {said}"
-        return True, "; ".join(found)
+            message = " ".join(str(err).split())
+            return False, message if message.startswith(self._where()) else f"{self._where()}: {message}"
+        return True, "; ".join(lines)
 
     def _where(self, field: str = "") -> str:
         return f"connection {self.redraw_conn_id!r}{f': {field}' if field else ''}"
 
     def _open(self, uri: Uri) -> Storage:
-        """Open a place now; its client keeps the credentials."""
+        """Open a place; its client keeps the credentials."""
         with using_connection(self.redraw_conn_id):
             return open_storage(uri)
 
@@ -118,7 +118,7 @@ def _counted(storage: Storage) -> str:
 
 
 def connection_place(conn_id: str, name: str) -> str | None:
-    """The bucket or the catalogue of a connection; None for one of another type, and for none."""
+    """The bucket or the catalogue of a connection; None if there is no such connection of Redraw's type."""
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:

@@ -1,4 +1,4 @@
-"""A notifier that says what a task or a run came to, quoting the record: for any callback of a DAG.
+"""A notifier for any callback of a DAG: it quotes the record that a task or a run ended with.
 
 DAG(..., default_args={"on_failure_callback": RedrawNotifier(webhook="chat")})
 """
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# What chats take for a mention, or for a link with another text: names, reasons and errors make neither.
+# Chats turn these into mentions or links. Names, reasons and errors must not become either.
 _MARKS = re.compile(r"[<>]|(?<!\w)@(?=\w)|\](?=\()")
 _PLAIN = {"<": "‹", ">": "›", "@": "@ ", "]": "] "}
 
 
 class RedrawNotifier(BaseNotifier):
-    """Send a line about a task or a run to a webhook, as `{"text": …}`, which Slack and many others take.
+    """Send a line about a task or a run to a webhook, as `{"text": …}`, which Slack and many others accept.
 
     To send it in another way, subclass it and override `notify`: `self.message` is the rendered text there.
 
     Args:
         webhook: The name of an Airflow connection, or of variables `REDRAW_WEBHOOK_<NAME>_URL` and `_SECRET`,
-            as for `REDRAW_WEBHOOKS`, in which it need not stand. The body is signed if there is a secret.
-        message: The text, a template; next to Airflow's own values it has `redraw.summary`, the line that
-            `quote_record` gives, `redraw.record`, what the task's stage printed (JSON, or None), and
-            `redraw.error`, what the task failed with (or None). Summary and error mention nobody; what
-            Airflow masks in logs is masked. If nothing is left of the text, the summary is sent.
+            as for `REDRAW_WEBHOOKS`, which need not list it. The body is signed if there is a secret.
+        message: The text, a template. Next to Airflow's own values it has `redraw.summary`, the line that
+            `quote_record` returns, `redraw.record`, the record that the task's stage printed (JSON, or None),
+            and `redraw.error`, the task's error (or None). Summary and error mention nobody. Secrets that
+            Airflow masks in logs are masked. If the text renders to nothing, the summary is sent.
 
     Example:
         >>> notifier = RedrawNotifier(webhook="chat", message="{{ redraw.summary }} <!here>")
@@ -56,27 +56,27 @@ class RedrawNotifier(BaseNotifier):
         self.message = message
 
     def __call__(self, *args: Any) -> None:
-        """Render and send; the notifier itself stays as it is, for a template is rendered in place."""
+        """Render and send a copy, because a template is rendered in place."""
         context: Any = args[0] if len(args) == 1 else {"dag": args[0]}
         values = {**context, "redraw": _values(context)}
         BaseNotifier.__call__(copy.copy(self), values)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Render the text; it leaves Airflow, so secrets are masked as in a log.
+        """Render the text and mask its secrets, because it leaves Airflow.
 
-        A template that fails, as one that reads the record of a task that has none, costs no notice, and nor
-        does one that renders to nothing: the summary is sent.
+        If the template fails, for example because the task has no record, or renders to nothing, the summary
+        is sent instead.
         """
         try:
             super().render_template_fields(context, jinja_env)
-        except Exception as err:  # whatever a template calls
+        except Exception as err:  # a template may call anything
             _logger.warning("message: expected a template that renders, got %s", one_line(err, 300))
             self.message = ""
-        said = self.message is not None and str(self.message).strip()
-        self.message = mask_secrets(str(self.message) if said else quote_record(context))
+        has_text = self.message is not None and str(self.message).strip()
+        self.message = mask_secrets(str(self.message) if has_text else quote_record(context))
 
     def notify(self, context: Context) -> None:
-        """Send `self.message`; if the webhook does not take it, a warning in the log says why."""
+        """Send `self.message`; if the webhook refuses it, a warning in the log says why."""
         body = json.dumps({"text": self.message}, allow_nan=False).encode()
         try:
             webhook = find_webhook(self.webhook)
@@ -90,7 +90,7 @@ class RedrawNotifier(BaseNotifier):
 
 
 def _occasion(context: Context) -> str:
-    """What ended: the next run's notice may have the same words, and is another one."""
+    """What ended. It tells apart two notices with the same words, such as those of two runs."""
     ti, run = context.get("ti"), context.get("dag_run")
     names = ("dag_id", "run_id", "task_id", "map_index", "try_number")
     parts = [getattr(ti, name, "") for name in names] + [getattr(run, "run_id", ""), context.get("run_id")]
@@ -98,7 +98,7 @@ def _occasion(context: Context) -> str:
 
 
 def quote_record(context: Context) -> str:
-    """One line: what a task published, changed or found, or why it failed; for a run, how it ended.
+    """Summarize in one line what a task published, changed or found, or why it failed, or how a run ended.
 
     Args:
         context: What Airflow passes to a callback.
@@ -161,7 +161,7 @@ def _failed_checks(record: Record | None) -> str:
 
 
 def _ended(context: Context) -> str:
-    """Of a task without a record, or of a run."""
+    """The line of a task without a record, or of a run."""
     ti, run = context.get("ti"), context.get("dag_run")
     if ti is not None and context.get("task") is not None:
         return f"{ti.dag_id}.{ti.task_id} ended in {ti.run_id}, try {ti.try_number}"

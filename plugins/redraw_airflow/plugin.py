@@ -1,7 +1,7 @@
 """The Airflow plugin: the Models page in the navigation, and Redraw's tab on runs and tasks.
 
-Airflow loads this file in each of its processes, most of which show no page: the pages
-themselves are imported at the first request.
+Airflow loads this file in each of its processes, most of which show no page. So the pages themselves are
+imported at the first request.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow.plugins_manager import AirflowPlugin
 from redraw_airflow.urls import MODELS_VIEW, MOUNT, RUN_TAB, TASK_TAB
 
 
-class _PagesWhenAsked:
+class _LazyPages:
     """The ASGI application of the pages, made when the first request arrives."""
 
     _app: Any = None
@@ -27,10 +27,10 @@ class _PagesWhenAsked:
 
 
 class RedrawPlugin(AirflowPlugin):
-    """Pages of what is published, under `/redraw`."""
+    """The pages of published models, under `/redraw`."""
 
     name = "redraw"
-    fastapi_apps = [{"app": _PagesWhenAsked(), "url_prefix": MOUNT, "name": "Redraw"}]
+    fastapi_apps = [{"app": _LazyPages(), "url_prefix": MOUNT, "name": "Redraw"}]
     # Without a leading slash: Airflow may itself be served under a prefix. Of two views with one
     # url_route Airflow shows only the first.
     external_views = [

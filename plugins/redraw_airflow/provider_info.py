@@ -1,8 +1,8 @@
-"""What Airflow asks of an installed provider; the entry point `apache_airflow_provider` names it.
+"""The description of Redraw as an Airflow provider; the entry point `apache_airflow_provider` names it.
 
-Airflow calls this while it reads its own configuration, in every process. So nothing of Airflow is imported
-here, and no mistake in the longer part of the answer can keep Airflow from starting: it would be logged, and
-Airflow would get the short part.
+Airflow calls this while it reads its own configuration, in every process. So this module imports nothing of
+Airflow. If the longer part of the description fails, the error is logged and Airflow gets the short part:
+otherwise Airflow could not start.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def get_provider_info() -> dict[str, Any]:
     """Describe Redraw to Airflow.
 
     Source:
-        airflow/provider_info.schema.json. Its `plugins` are left out: the entry point `airflow.plugins` names
-        the plugin, and Airflow reports a plugin that is named twice as an error.
+        airflow/provider_info.schema.json. Its `plugins` are missing here: the entry point `airflow.plugins`
+        names the plugin, and Airflow reports a plugin that is named twice as an error.
     """
     info: dict[str, Any] = {
         "package-name": "airflow-provider-redraw",

@@ -34,18 +34,18 @@ from redraw_airflow.compat import airflow_configuration, bundle_folders
 
 SECTION = "redraw"
 DEFAULT_CONNECTION = "google_cloud_default"
-# What a pod's stage is asked; no setting, and never set by hand.
+# The request of a pod's stage; not a setting, and never set by hand.
 REQUEST_VARIABLE = "REDRAW_REQUEST"
 
 
 def airflow_option(name: str) -> str | None:
-    """The text of an option of `[redraw]`; None if it is not set, or if this process is none of Airflow's."""
+    """The text of an option of `[redraw]`; None if it is not set, or outside Airflow's processes."""
     if "airflow" not in sys.modules:
         return None
     conf = airflow_configuration()
     try:
         text: str | None = conf.get(SECTION, name, fallback=None)
-    except configparser.InterpolationError:  # a lone % in airflow.cfg is taken as it stands
+    except configparser.InterpolationError:  # a lone % in airflow.cfg is read as it is
         text = conf.get(SECTION, name, fallback=None, raw=True)
     return text
 
@@ -86,12 +86,14 @@ def _optional(
     return Setting(name=name, kind=kind, default=None, description=description, unset=unset, example=example)
 
 
-def _allowed(name: str, what: str, unset: str, example: str, kind: Any = _PLACES) -> Setting[tuple[str, ...]]:
+def _allowed(
+    name: str, places: str, unset: str, example: str, kind: Any = _PLACES
+) -> Setting[tuple[str, ...]]:
     return Setting(
         name=f"allowed_{name}",
         kind=kind,
         default=(),
-        description=f"other {what} that a run may name; `*`: any",
+        description=f"other {places} that a run may name; `*`: any",
         unset=unset,
         example=example,
     )

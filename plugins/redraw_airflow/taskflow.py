@@ -1,4 +1,4 @@
-"""The operators as functions that pass records on, as TaskFlow's own tasks do.
+"""The operators as functions that pass records on, like TaskFlow's own tasks.
 
     from airflow.sdk import dag
     from redraw_airflow.taskflow import checkpoint, export, push, train, validate
@@ -9,8 +9,8 @@
         saved_model = export(model="churn", checkpoint=chosen)
         push(model="churn", saved_model=saved_model, report=validate(model="churn", saved_model=saved_model))
 
-Each makes its operator and gives back the operator's XCom: the stage's record. What a function of `@task`
-returns may be passed to them, a record or a place; `task_id` is the function's name unless it is given.
+Each makes its operator and returns the operator's XCom: the stage's record. They also accept what an `@task`
+function returns, a record or a place. `task_id` is the function's name by default.
 """
 
 from __future__ import annotations
@@ -56,11 +56,12 @@ __all__ = [
 
 def _function(operator: type[BaseOperator], name: str) -> Callable[..., XComArg]:
     def make(**arguments: Any) -> XComArg:
-        return operator(**{"task_id": name, **arguments}).output
+        arguments.setdefault("task_id", name)
+        return operator(**arguments).output
 
     make.__name__ = make.__qualname__ = name
     make.__doc__ = (
-        f"Add a `{operator.__name__}`, with its arguments, to the DAG; gives its XCom: the stage's record."
+        f"Add a `{operator.__name__}`, with its arguments, to the DAG; returns its XCom: the stage's record."
     )
     return make
 

@@ -1,4 +1,4 @@
-"""Where the pages are, for anyone who links to them; it imports nothing."""
+"""The addresses of the pages, for modules that link to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 # Below Airflow's own root.
 MOUNT = "/redraw"
 
-# What Airflow calls the view in its navigation.
+# The view's name in Airflow's navigation.
 MODELS_VIEW = "models"
 
 # Airflow fills these in.
@@ -45,9 +45,9 @@ def version_place(model: str, version: int) -> str:
     return f"{model_place(model)}/{version}"
 
 
-def comparison_place(model: str, version: int, other: int) -> str:
+def comparison_place(model: str, version: int, other_version: int) -> str:
     """The path of the page that compares a version with another one, below the mount."""
-    return f"{version_place(model, version)}/beside/{other}"
+    return f"{version_place(model, version)}/beside/{other_version}"
 
 
 def framed_place(place: str) -> str:
@@ -61,7 +61,7 @@ def run_place(dag_id: str, run_id: str) -> str:
 
 
 def task_place(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
-    """The path of Airflow's page of a task of a run, below its root; one of a mapped task has a number."""
+    """The path of Airflow's page of a task, below its root; `map_index` is the number of a mapped task."""
     mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
     return f"{run_place(dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}"
 
@@ -81,17 +81,17 @@ _CONSOLE = "https://console.cloud.google.com/storage/browser"
 
 
 def object_url(uri: Uri) -> str:
-    """The URL of an object in Google's console; nothing for one that is in no bucket of Google's."""
+    """The URL of an object in Google's console; empty if it is not in a bucket of Google's."""
     return _url(uri, folder=False)
 
 
 def folder_url(uri: Uri) -> str:
-    """The same of all objects below `gs://bucket/prefix`."""
+    """The URL of all objects below `gs://bucket/prefix` in Google's console; empty as in `object_url`."""
     return _url(uri, folder=True)
 
 
 def _url(uri: Uri, *, folder: bool) -> str:
-    # A server that stands in for Cloud Storage has no pages, and Redraw's own answers no browser.
+    # A server that stands in for Cloud Storage has no pages.
     if not uri.is_bucket or "STORAGE_EMULATOR_HOST" in os.environ:
         return ""
     bucket, name = quote(uri.bucket, safe=""), uri.key

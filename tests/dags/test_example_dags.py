@@ -25,7 +25,7 @@ _CHAIN = ["approve", "checkpoint", "confirm_rollout", "export", "push", "train",
 DAGS = {
     "redraw_after_release": ["announce"],
     "redraw_compare_answers": ["choose_files", "compare", "sum_up"],
-    "redraw_branch_on_report": ["decide", "push", "tell", "validate"],
+    "redraw_branch_on_report": ["announce", "decide", "push", "validate"],
     "redraw_each_mnist": _CHAIN,
     "redraw_each_text_classifier": _CHAIN,
     "redraw_export_on_arrival": ["arrived", "export", "newest", "push", "validate"],
@@ -159,7 +159,7 @@ def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why
     run = run_example(tmp_path / "answer.json", "run_dag", "example_branch_on_report", "null", conf)
 
     states = {name: task["state"] for name, task in run["tasks"].items()}
-    assert states == {"validate": "failed", "decide": "success", "push": "skipped", "tell": "success"}
+    assert states == {"validate": "failed", "decide": "success", "push": "skipped", "announce": "success"}
     assert run["xcoms"]["tell.return_value"].startswith("not published: "), run["xcoms"]
     assert "no report" not in run["xcoms"]["tell.return_value"]
 

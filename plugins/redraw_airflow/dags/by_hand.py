@@ -1,4 +1,4 @@
-"""The DAGs of one task that only people start: roll back, mark and prune."""
+"""The DAGs with one task that only a person starts: roll back, mark and prune."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from redraw_airflow.dags.callbacks import announce_failure
+from redraw_airflow.dags.common import MODEL, fields, make_dag
 from redraw_airflow.dags.forms import checked_by, mark_form, prune_form, roll_back_form
-from redraw_airflow.dags.making import MODEL, fields, make_dag
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.training import MarkVersionOperator, PruneOperator, RollBackOperator
 
@@ -42,7 +42,7 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
         dag_arguments: Other arguments of `airflow.sdk.DAG`.
 
     Returns:
-        The DAG; a file of the DAGs folder has to hold it in a variable.
+        The DAG; a file of the DAGs folder has to assign it to a variable.
 
     Example:
         >>> dag = roll_back_model()
@@ -55,8 +55,8 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
         dag_arguments,
         RollBackOperator,
         task_id="roll_back",
-        # A second try after a first one that did move the pointer is refused. Storage that is unavailable is
-        # retried within the try.
+        # If the first try moved the pointer, a second one is refused. The try itself retries if storage is
+        # unavailable.
         retries=0,
         execution_timeout=timedelta(minutes=10),
     )
@@ -70,7 +70,7 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
         dag_arguments: Other arguments of `airflow.sdk.DAG`.
 
     Returns:
-        The DAG; a file of the DAGs folder has to hold it in a variable.
+        The DAG; a file of the DAGs folder has to assign it to a variable.
 
     Example:
         >>> dag = mark_version(tags=["production"])
@@ -83,7 +83,7 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
         dag_arguments,
         MarkVersionOperator,
         task_id="mark",
-        # A mark that is there already is left as it is.
+        # Setting a mark twice changes nothing.
         retries=2,
         retry_delay=timedelta(seconds=10),
         execution_timeout=timedelta(minutes=10),
@@ -98,7 +98,7 @@ def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
         dag_arguments: Other arguments of `airflow.sdk.DAG`.
 
     Returns:
-        The DAG; a file of the DAGs folder has to hold it in a variable.
+        The DAG; a file of the DAGs folder has to assign it to a variable.
 
     Example:
         >>> dag = prune_versions(dag_id="clean_up")
@@ -111,7 +111,7 @@ def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
         dag_arguments,
         PruneOperator,
         task_id="prune",
-        # A prune that was stopped is resumed by the next try.
+        # The next try resumes a prune that was stopped.
         retries=2,
         retry_delay=timedelta(seconds=30),
         execution_timeout=timedelta(hours=2),
@@ -135,10 +135,10 @@ def _dag(
         description=description,
         doc_md=doc,
         tags=["redraw", "publication"],
-        # Only a person starts it, who must not find it paused when it matters.
+        # Only a person starts it, and it must not be paused when it is needed.
         is_paused_upon_creation=False,
         default_args={"on_failure_callback": announce_failure},
     ) as dag:
-        given = fields(dag, *(name for name in form if name != "model"))
-        operator(model=MODEL, pre_execute=checked_by(), **given, **task_arguments)
+        values = fields(dag, *(name for name in form if name != "model"))
+        operator(model=MODEL, pre_execute=checked_by(), **values, **task_arguments)
     return dag

@@ -1,6 +1,7 @@
 """Why a task failed, in one line that fits into a message.
 
-A DAG's `on_failure_callback` gets Airflow's context; a notifier of any provider takes the line as its text.
+A DAG's `on_failure_callback` gets Airflow's context. A notifier of any provider can send the line as its
+text.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def failure_reason(context: Context) -> str:
     """One line: which task of which run, of which model, in which try, and what it failed with.
 
     Args:
-        context: What Airflow hands to an `on_failure_callback`.
+        context: What Airflow passes to an `on_failure_callback`.
 
     Returns:
         The line, of at most 400 characters.
@@ -33,10 +34,10 @@ def failure_reason(context: Context) -> str:
     """
     ti, task = context["ti"], context.get("task")
     model = getattr(task, "model", None)
-    whose = f" ({model})" if isinstance(model, str) else ""
+    model_text = f" ({model})" if isinstance(model, str) else ""
     text = str(context.get("exception") or "ended without saying why").strip()
-    first = printable(one_line(text.partition("\n")[0]))
-    line = f"{ti.dag_id}.{ti.task_id}{whose} failed in {ti.run_id}, try {ti.try_number}: {first}"
+    summary = printable(one_line(text.partition("\n")[0]))
+    line = f"{ti.dag_id}.{ti.task_id}{model_text} failed in {ti.run_id}, try {ti.try_number}: {summary}"
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
@@ -44,7 +45,7 @@ def announce_failure(context: Context) -> None:
     """Log the line of `failure_reason` as an error of the logger `redraw_airflow.dags.callbacks`.
 
     Args:
-        context: As `failure_reason` takes it.
+        context: What Airflow passes to an `on_failure_callback`.
 
     Example:
         >>> default_args = {"on_failure_callback": announce_failure}

@@ -1,4 +1,4 @@
-"""Which workers a task runs on, where an executor has queues: configuration, not code."""
+"""The queue of the workers that a task runs on, if the executor has queues."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ def tensorflow_queue() -> dict[str, str]:
     """The arguments that send an operator's task to the workers that have TensorFlow.
 
     Returns:
-        `queue`, where `REDRAW_TENSORFLOW_QUEUE` names one to the DAG processor; otherwise nothing, and
-        the task goes where Airflow's own settings send it.
+        `queue`, if the DAG processor's `REDRAW_TENSORFLOW_QUEUE` names one; otherwise nothing, and Airflow's
+        own settings choose the queue.
     """
     queue = TENSORFLOW_QUEUE.read()
     return {"queue": queue} if queue else {}

@@ -11,8 +11,8 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule, chain
 
 from redraw.errors import InvalidRequest
 from redraw_airflow.compat import dag_param
+from redraw_airflow.dags.common import DEFAULTS, MODEL, fields, make_dag
 from redraw_airflow.dags.forms import asks_for_approval, check_reexport_choices, checked_by, reexport_form
-from redraw_airflow.dags.making import DEFAULTS, MODEL, fields, make_dag
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.reexporting import PARTITION_FORMAT
 from redraw_airflow.operators.training import (
@@ -51,17 +51,17 @@ def reexport_checkpoints(
 
     Args:
         dag_id: The DAG's id.
-        schedule: A cron expression, in UTC, or any timetable with data intervals: a run stands for
+        schedule: A cron expression, in UTC, or any timetable with data intervals: a run handles
             the checkpoints that were trained in its interval, and a backfill for many.
         model: The only model of this DAG; None: the form offers all of them.
-        partitioned: Whether a run stands for a partition, whose key is the training day (UTC) as
-            `2026-01-31`, instead of a data interval; `schedule` is the time of each day, and a run takes
-            the day before.
-        default_args: Arguments of its tasks that differ from what it sets.
+        partitioned: Whether a run handles a partition, whose key is the training day (UTC) such as
+            `2026-01-31`, instead of a data interval. `schedule` is then one time of each day, and a run
+            handles the day before.
+        default_args: Arguments of its tasks that replace its own defaults.
         dag_arguments: Other arguments of `airflow.sdk.DAG`.
 
     Returns:
-        The DAG; a file of the DAGs folder has to hold it in a variable.
+        The DAG; a file of the DAGs folder has to assign it to a variable.
 
     Raises:
         InvalidDefinition: There is no model to choose.
@@ -92,13 +92,13 @@ def _with_intervals(schedule: Any) -> Any:
 
 
 def _with_partitions(schedule: Any) -> Any:
-    """A run each day, for the day before it: by then all of its checkpoints are there."""
+    """A run each day for the day before it, whose checkpoints are complete by then."""
     from airflow.sdk import CronPartitionTimetable
 
     if not (isinstance(schedule, str) and _DAILY.fullmatch(schedule)):
         raise InvalidRequest(
-            f"schedule: expected one time of each day, as '0 3 * * *', for partitions, got {schedule!r:.80}."
-            " Correct it, or leave out partitioned."
+            "schedule: expected one time of each day, such as '0 3 * * *', for partitions, got"
+            f" {schedule!r:.80}. Correct it, or leave out partitioned."
         )
     return CronPartitionTimetable(schedule, timezone="UTC", run_offset=-1, key_format=PARTITION_FORMAT)
 
@@ -133,7 +133,7 @@ def _add_tasks(dag: DAG, *, asks: bool) -> None:
         bucket=dag_param(dag, "bucket"),
         planned_by="plan",
         done_by="reexport",
-        # Whatever became of the batches; but a run without any is skipped as a whole.
+        # Runs even if batches failed; a run without batches is skipped.
         trigger_rule=TriggerRule.NONE_SKIPPED,
     )
     chain(*filter(None, (plan, approve, reexport, summary)))

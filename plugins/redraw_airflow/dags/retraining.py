@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowTimetableInvalid
 
 from redraw.definition.registry import list_models
 from redraw_airflow.compat import dag_param
+from redraw_airflow.dags.common import DEFAULTS, MODEL, fields, make_dag
 from redraw_airflow.dags.forms import check_retrain_choices, checked_by, retrain_form, skip_without_servers
-from redraw_airflow.dags.making import DEFAULTS, MODEL, fields, make_dag
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
@@ -63,18 +63,18 @@ def retrain_and_export(
 
     Args:
         dag_id: The DAG's id.
-        schedule: As `airflow.sdk.DAG` takes it; a cron expression is in UTC, and unpausing the DAG
-            starts no run for the past. It needs `model`. None: only a person starts runs.
+        schedule: Anything that `airflow.sdk.DAG` accepts. A cron expression is in UTC, and unpausing the DAG
+            starts no run for the past. A schedule needs `model`. None: only a person starts runs.
         model: The only model of this DAG; None: the form offers all of them.
-        default_args: Arguments of its tasks that differ from what it sets.
+        default_args: Arguments of its tasks that replace its own defaults.
         dag_arguments: Other arguments of `airflow.sdk.DAG`, such as `tags` or `owner_links`.
 
     Returns:
-        The DAG; a file of the DAGs folder has to hold it in a variable.
+        The DAG; a file of the DAGs folder has to assign it to a variable.
 
     Raises:
         InvalidDefinition: There is no model to choose.
-        InvalidRequest: A schedule without a model, where there are several.
+        InvalidRequest: There is a schedule and no model, although there are several to choose from.
 
     Example:
         >>> dag = retrain_and_export(model="mnist", schedule="0 3 * * MON")
@@ -107,23 +107,25 @@ def retrain_each(
         models: Their names; None for those whose definitions have a `schedule`.
         dag_id: The DAG's id, with `{model}` in it.
         schedule: The schedule of those whose definitions have none.
-        default_args: As `retrain_and_export` takes it; the tasks' `owner` is the definition's.
+        default_args: Arguments of the tasks that replace the defaults, such as `owner`.
         dag_arguments: Other arguments of `airflow.sdk.DAG`.
 
     Returns:
-        DAG id to DAG. A definition that cannot be used has none, and the log says why.
+        DAG id to DAG. A definition that cannot be used gets no DAG, and the log says why.
 
     Example:
         >>> globals().update(retrain_each())
     """
-    found = {model.name: model for model in list_models()}
-    names = [name for name, model in found.items() if model.schedule] if models is None else list(models)
-    made: dict[str, DAG] = {}
+    definitions = {model.name: model for model in list_models()}
+    names = (
+        [name for name, model in definitions.items() if model.schedule] if models is None else list(models)
+    )
+    dags: dict[str, DAG] = {}
     for name in names:
-        model = found.get(name)
+        model = definitions.get(name)
         if model is None or model.problem or not model.trains:
-            why = "no package holds it" if model is None else model.problem or "nothing to train with"
-            logger.error("no DAG for model %r: %s", name, why)
+            problem = "no package holds it" if model is None else model.problem or "nothing to train with"
+            logger.error("no DAG for model %r: %s", name, problem)
             continue
         try:
             timetable = _in_utc(model.schedule or schedule)
@@ -132,19 +134,20 @@ def retrain_each(
         except AirflowTimetableInvalid as err:
             logger.error("no DAG for model %r: schedule: %s. Correct the definition.", name, err)
             continue
-        one = dag_id.format(model=name)
-        made[one] = retrain_and_export(
-            one,
+        arguments = {"description": model.summary or None, **dag_arguments}
+        model_dag_id = dag_id.format(model=name)
+        dags[model_dag_id] = retrain_and_export(
+            model_dag_id,
             schedule=timetable,
             model=name,
             default_args={**({"owner": model.owner} if model.owner else {}), **(default_args or {})},
-            **{"description": model.summary or None, **dag_arguments},
+            **arguments,
         )
-    return made
+    return dags
 
 
 def _in_utc(schedule: Any) -> Any:
-    """A cron expression as a timetable of points in time: the first run after unpausing is the next one."""
+    """A cron expression as a timetable in UTC that starts no run for the past."""
     if not isinstance(schedule, str) or schedule.startswith("@"):
         return schedule
     return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
@@ -186,10 +189,10 @@ def add_publishing_tasks(
     Args:
         dag: The DAG; its form has the fields of `retrain_form` from validation on.
         saved_model: The export: the XCom of the task that made it, or a field of the form.
-        check: What to do before the first of them starts.
+        check: What to call before the first of them starts.
 
     Returns:
-        The first.
+        The first of them.
     """
     validate = ValidateSavedModelOperator(
         model=MODEL,
@@ -216,7 +219,7 @@ def add_publishing_tasks(
         **fields(dag, "bucket", "make_live"),
         approval=approve.output,
         outlets=[RELEASES],
-        # If nobody is asked, `approve` is skipped; if a person says no, it skips this task.
+        # If no approval is needed, `approve` is skipped; if a person rejects, it skips this task.
         trigger_rule=TriggerRule.NONE_FAILED,
     )
     confirm = ConfirmRolloutOperator(

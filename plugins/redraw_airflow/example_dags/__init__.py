@@ -1,1 +1,1 @@
-"""DAGs to copy into one's own DAGs folder: nothing imports them, and Airflow finds none of them here."""
+"""DAGs to copy into your DAGs folder. Nothing imports them, and Airflow does not read them here."""

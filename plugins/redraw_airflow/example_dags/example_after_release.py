@@ -1,4 +1,4 @@
-"""A DAG of others that starts when a version is published: the asset's event says which."""
+"""A DAG that starts when a version is published; the asset's event names the version."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from airflow.sdk import Asset, dag, task
 
 @dag(schedule=[Asset("redraw_releases")])
 def redraw_after_release() -> None:
-    """Say what was published."""
+    """List the published versions."""
 
     @task
     def announce(triggering_asset_events: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""One mapped task for several files of logged requests: what would change if a version became live."""
+"""A mapped task over files of logged requests: which answers would change if a version became live."""
 
 from airflow.sdk import Param, dag, task
 
@@ -14,7 +14,7 @@ from redraw_airflow import CompareAnswersOperator
     },
 )
 def redraw_compare_answers() -> None:
-    """Compare a version with the live one by the requests of each file."""
+    """Compare a version's answers with the live one's for the requests of each file."""
 
     @task
     def choose_files(params: dict[str, list[str]]) -> list[str]:
@@ -22,7 +22,7 @@ def redraw_compare_answers() -> None:
 
     @task
     def sum_up(comparisons: list[dict[str, list[dict[str, int]]]]) -> dict[str, int]:
-        outputs = [output for one in comparisons for output in one["outputs"]]
+        outputs = [output for comparison in comparisons for output in comparison["outputs"]]
         return {name: sum(output[name] for output in outputs) for name in ("rows", "changed")}
 
     compared = CompareAnswersOperator.partial(

@@ -1,4 +1,4 @@
-"""A DAG for each model, with a form, a schedule and an owner of its own: as the definitions say."""
+"""A DAG for each model, with its own form, and the schedule and owner of its definition."""
 
 from redraw_airflow.dags import retrain_each
 

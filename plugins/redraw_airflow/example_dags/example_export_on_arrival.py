@@ -1,4 +1,4 @@
-"""Export each checkpoint as it arrives in the catalogue, whatever program trained it."""
+"""Export each checkpoint that arrives in the catalogue, whichever program trained it."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ ARRIVALS = Asset(
 
 @dag(schedule=[ARRIVALS])
 def redraw_export_on_arrival() -> None:
-    """Publish what arrived; nothing becomes live."""
+    """Publish the newest checkpoint that arrived; nothing becomes live."""
 
     @task
     def arrived(triggering_asset_events: Any) -> list[dict[str, Any]]:
-        # Several may have arrived before the run began; the event has the checkpoint's record.
+        # Several checkpoints may have arrived before the run started. An event has a checkpoint's record.
         events = triggering_asset_events[ARRIVALS]
         return [record for event in events for record in event.extra["payload"]["records"]]
 

@@ -1,4 +1,4 @@
-"""A mapped group for several checkpoints: each is exported and validated by itself, none is published."""
+"""A mapped group over checkpoints: each is exported and validated separately, none is published."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ MODEL = "{{ params.model }}"
     },
 )
 def redraw_map_checkpoints() -> None:
-    """Say which of the checkpoints would do."""
+    """Count the checkpoints that pass validation."""
 
     @task
     def choose_checkpoints(params: dict[str, list[str]]) -> list[str]:
@@ -25,13 +25,13 @@ def redraw_map_checkpoints() -> None:
 
     @task(trigger_rule="all_done")
     def sum_up(checkpoints: list[str], ti: Any = None) -> str:
-        # One for each checkpoint, and None where there is none.
+        # One report for each checkpoint; None if there is none.
         places = range(len(checkpoints))
         reports = ti.xcom_pull(task_ids="examine.validate", map_indexes=places)
         passed = sum(bool(report and report["passed"]) for report in reports)
         return f"{passed} of {len(checkpoints)} passed"
 
-    # A group, and not two mapped tasks: where an export fails, the others are validated all the same.
+    # A group instead of two mapped tasks: if an export fails, the others are still validated.
     @task_group
     def examine(checkpoint: str) -> None:
         exported = ExportSavedModelOperator(task_id="export", model=MODEL, checkpoint=checkpoint)

@@ -1,4 +1,4 @@
-"""One task group for several models: as many groups as the run's parameter `models` names."""
+"""A mapped task group over the models in the run's parameter `models`."""
 
 from airflow.sdk import Param, dag, task, task_group
 
@@ -7,7 +7,7 @@ from redraw_airflow.taskflow import checkpoint, export, push, train, validate
 
 @dag(schedule=None, params={"models": Param(["mnist", "digits_graph"], type="array")})
 def redraw_map_models() -> None:
-    """Train and publish each model; one that fails does not stop the others."""
+    """Train and publish each model; if one fails, the others continue."""
 
     @task
     def choose_models(params: dict[str, list[str]]) -> list[str]:

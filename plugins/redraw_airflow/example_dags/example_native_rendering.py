@@ -1,4 +1,4 @@
-"""A DAG for each of some models, made in a loop, whose templates give values and records in place of text."""
+"""DAGs for several models, made in a loop, whose templates render to values and records instead of text."""
 
 from airflow.sdk import DAG, Param, dag
 
@@ -32,7 +32,7 @@ def publish(model: str) -> DAG:
             saved_model=saved_model, waive="{{ params.waive }}", waive_reason="{{ params.why }}"
         )
         release = push(saved_model=saved_model, report=report, make_live="{{ params.make_live }}")
-        # A version may be given as the record that names it.
+        # A release record is accepted as a version.
         pinned = mark(version=release, mark="pin", reason="{{ params.why }}")
         exported >> report >> release >> pinned
 

@@ -1,4 +1,4 @@
-"""Publish a SavedModel that something else saved: export it by the definition that `redraw draft` wrote."""
+"""Publish a SavedModel of another program: export it by a definition that `redraw draft` wrote."""
 
 from airflow.sdk import Param, dag
 
@@ -16,7 +16,7 @@ MODEL = "{{ params.model }}"
     },
 )
 def redraw_own_saved_model() -> None:
-    """Export what serves, compare its answers with the SavedModel's, and publish it if it passes."""
+    """Export the model, compare its answers with the SavedModel's, and publish it if it passes."""
     exported = export(model=MODEL, checkpoint="{{ params.saved_model }}")
     report = validate(model=MODEL, saved_model=exported)
     push(model=MODEL, saved_model=exported, report=report, make_live="{{ params.make_live }}")

@@ -1,4 +1,4 @@
-"""A DAG that waits, whenever a version is published, until the servers of REDRAW_SERVERS have it."""
+"""A DAG that waits after each publication until the servers of REDRAW_SERVERS have the version."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from redraw_airflow import ConfirmRolloutOperator
 
 @dag(schedule=[Asset("redraw_releases")])
 def redraw_rollout() -> None:
-    """Confirm each version in the triggerer; go back to the one before if a server does not take it."""
+    """Confirm each version in the triggerer; roll back if a server does not load it."""
 
     @task
     def published(triggering_asset_events: Any) -> list[dict[str, Any]]:

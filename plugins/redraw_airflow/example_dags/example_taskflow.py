@@ -1,4 +1,4 @@
-"""A chain of Redraw's functions, with a function of one's own that decides how long to train."""
+"""A chain of Redraw's functions, with your own function that decides how long to train."""
 
 from airflow.sdk import Param, dag, task
 
@@ -9,7 +9,7 @@ MODEL = "{{ params.model }}"
 
 @dag(schedule=None, params={"model": Param("mnist", type="string"), "steps": Param(500, type="integer")})
 def redraw_taskflow() -> None:
-    """Train, choose a checkpoint, export, validate, publish; each passes its record on."""
+    """Train, choose a checkpoint, export, validate and publish; each task passes its record on."""
 
     @task
     def choose_steps(params: dict[str, int]) -> int:

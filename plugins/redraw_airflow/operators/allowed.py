@@ -1,7 +1,7 @@
-"""The places that a run may name: those that the deployment allows, and no other.
+"""The places that a run may name: only those that the deployment allows.
 
-A DAG's author writes a place into the DAG and is trusted. What a template, a form's field or an XCom
-gives comes from the run, and has to lie in an allowed place.
+A place that a DAG's author writes into the DAG is trusted. A place from a template, a form's field or an XCom
+comes from the run, and has to be in an allowed place.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Place = tuple[Setting[tuple[str, ...]], Setting[str | None]]
 BUCKETS: Place = (ALLOWED_BUCKETS, MODEL_BUCKET)
 CATALOGUES: Place = (ALLOWED_CATALOGUES, CHECKPOINTS)
 WORK_FOLDERS: Place = (ALLOWED_WORK, WORK)
-# Where a run may have what an argument, or a field of a form, names.
+# Argument, or field of a form, to where its place may be.
 PLACES: Mapping[str, Sequence[Place]] = {
     **dict.fromkeys(("bucket", "against"), [BUCKETS]),
     "catalogue": [CATALOGUES],
@@ -40,12 +40,12 @@ PLACES: Mapping[str, Sequence[Place]] = {
     **dict.fromkeys(("requests", "reference"), [BUCKETS, CATALOGUES, WORK_FOLDERS]),
 }
 
-# Of a catalogue's checkpoint: its step, or its folder there.
+# A checkpoint of the catalogue: its step, or its folder there.
 _IN_CATALOGUE = re.compile(r"[0-9]+(-[0-9a-f]+)?")
 
 
 def is_literal(value: Any) -> bool:
-    """Whether an argument, before it is rendered, is what the DAG's author wrote."""
+    """Whether the DAG's author wrote the argument's value, so that it has no template or XCom."""
     if isinstance(value, list | tuple):
         return all(map(is_literal, value))
     if isinstance(value, str):
@@ -54,14 +54,14 @@ def is_literal(value: Any) -> bool:
 
 
 def resolve_path(value: Any, work_dir: str | None) -> Any:
-    """A relative path as one below the work folder; anything else is given back.
+    """A relative path as one below the work folder; any other value is returned unchanged.
 
     Args:
         value: An argument's value, or several.
-        work_dir: The work folder; `REDRAW_WORK` by default, and without one a path stays as it is.
+        work_dir: The work folder; `REDRAW_WORK` by default. If there is none, a path stays as it is.
     """
     if is_several(value):
-        return [resolve_path(one, work_dir) for one in value]
+        return [resolve_path(item, work_dir) for item in value]
     root = work_dir or WORK.read()
     path = str(value) if isinstance(value, str | os.PathLike) else ""
     is_path = not is_nothing(path) and "://" not in path and path.lstrip()[:1] not in "/{["
@@ -69,53 +69,54 @@ def resolve_path(value: Any, work_dir: str | None) -> Any:
 
 
 def named_places(name: str, value: Any, templated: bool) -> tuple[list[str], list[str]]:
-    """The places that an argument names: itself, or, of a record that came as text, what stands in it.
+    """The places that an argument names: its own text, or the URIs in a record that came as text.
 
     Args:
         name: The argument.
         value: Its value: text, a record, or several of them.
-        templated: Whether it is a template's; what another task returned is a record from the first.
+        templated: Whether the value was rendered from a template. A record that another task returned is
+            trusted.
 
     Returns:
         Its places, and those of the checkpoints that its records were made from.
 
     Raises:
-        InvalidRequest: A text is no record.
+        InvalidRequest: A text looks like a record and is none.
     """
-    own: list[str] = []
+    places: list[str] = []
     checkpoints: list[str] = []
-    for one in value if is_several(value) else [value]:
-        if isinstance(one, str) and one.lstrip()[:1] == "[":
-            found = named_places(name, records(name, one), True)
-        elif isinstance(one, str) and one.lstrip()[:1] == "{":
-            found = named_places(name, [record(name, one)], True)
-        elif isinstance(one, str | os.PathLike):
-            found = [str(one)], []
+    for item in value if is_several(value) else [value]:
+        if isinstance(item, str) and item.lstrip()[:1] == "[":
+            item_places = named_places(name, records(name, item), True)
+        elif isinstance(item, str) and item.lstrip()[:1] == "{":
+            item_places = named_places(name, [record(name, item)], True)
+        elif isinstance(item, str | os.PathLike):
+            item_places = [str(item)], []
         else:
-            found = _uris(one if templated else None)
-        own += found[0]
-        checkpoints += found[1]
-    return own, checkpoints
+            item_places = _uris(item if templated else None)
+        places += item_places[0]
+        checkpoints += item_places[1]
+    return places, checkpoints
 
 
 def _uris(value: Any) -> tuple[list[str], list[str]]:
-    """Where a record says that it, and the records in it, lie, and where the checkpoints in it do."""
-    own: list[str] = []
+    """The URIs of a record and of the records in it, and apart from them those of its checkpoints."""
+    uris: list[str] = []
     checkpoints: list[str] = []
-    for key, one in (
+    for key, item in (
         value.items() if isinstance(value, Mapping) else enumerate(value if is_several(value) else ())
     ):
-        if key == "uri" and isinstance(one, str):
-            own.append(one)
+        if key == "uri" and isinstance(item, str):
+            uris.append(item)
             continue
-        inner = _uris(one)
-        (checkpoints if key == "checkpoint" else own).extend(inner[0])
+        inner = _uris(item)
+        (checkpoints if key == "checkpoint" else uris).extend(inner[0])
         checkpoints += inner[1]
-    return own, checkpoints
+    return uris, checkpoints
 
 
 def demand_allowed(field: str, value: Any, places: Sequence[Place]) -> None:
-    """Demand that a place is an allowed one, or lies in one.
+    """Demand that a place is, or is in, an allowed place.
 
     Args:
         field: The argument, for the message.
@@ -123,14 +124,14 @@ def demand_allowed(field: str, value: Any, places: Sequence[Place]) -> None:
         places: Where it may be.
 
     Raises:
-        InvalidRequest: It is elsewhere.
+        InvalidRequest: It is not in an allowed place.
         InvalidName: It is no URI.
         InvalidSetting: A list of the deployment is malformed.
     """
     roots = [_roots(place) for place in places]
     if any(root is None for root in roots):
         return
-    allowed = [root for some in roots for root in some or ()]
+    allowed = [root for place_roots in roots for root in place_roots or ()]
     for text in [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else ():
         if not isinstance(text, str) or is_nothing(text) or _IN_CATALOGUE.fullmatch(text):
             continue
@@ -142,12 +143,12 @@ def demand_allowed(field: str, value: Any, places: Sequence[Place]) -> None:
 
 
 def split_servers(texts: Iterable[str]) -> list[str]:
-    """Model servers, of texts that name one each or several with commas between them."""
-    return [one.strip() for text in texts for one in text.split(",") if one.strip()]
+    """The model servers in texts, each of which names one or several with commas between them."""
+    return [server.strip() for text in texts for server in text.split(",") if server.strip()]
 
 
 def demand_allowed_servers(servers: Iterable[str]) -> None:
-    """Demand that model servers which a run names are of the deployment: a worker connects to them.
+    """Demand that the model servers of a run are allowed, because a worker connects to them.
 
     Raises:
         InvalidRequest: One is neither in `REDRAW_SERVERS` nor in `REDRAW_ALLOWED_SERVERS`.
@@ -162,7 +163,7 @@ def demand_allowed_servers(servers: Iterable[str]) -> None:
 
 
 def _roots(place: Place) -> tuple[str, ...] | None:
-    """Where a run's places may lie; None for anywhere, if nothing says otherwise."""
+    """Where a run's places may be; None if they may be anywhere."""
     listed, default = place
     roots, configured = listed.read(), default.read()
     if "*" in roots or not (roots or configured):
@@ -171,6 +172,6 @@ def _roots(place: Place) -> tuple[str, ...] | None:
 
 
 def _is_in(uri: Uri, root: str) -> bool:
-    # A path is compared as it is read: `/work/../etc` is not in `/work`.
+    # Normalized: `/work/../etc` is not in `/work`.
     text = uri if uri.is_bucket else posixpath.normpath(uri)
     return text == root or text.startswith(f"{root.rstrip('/')}/")

@@ -1,4 +1,4 @@
-"""What a person is asked before a publication, and whether anybody is asked."""
+"""Whether a publication needs approval, and the question to the person who decides."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from redraw.definition.registry import find_model
 from redraw.errors import InvalidRequest
 from redraw.records import Check, ExportedModel, ValidationReport, format_metrics
 
-__all__ = ["ApprovalRequest", "approval_wanted", "demand_approval", "describe_batch", "describe_release"]
+__all__ = ["ApprovalRequest", "approval_required", "demand_approval", "describe_batch", "describe_release"]
 
-# As many as a person looks through.
+# A person will not read more.
 _MOST_ROWS = 100
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 _CHOICES = ("default", "yes", "no")
@@ -22,38 +22,38 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#!~&])")
 
 @dataclass(frozen=True, kw_only=True)
 class ApprovalRequest:
-    """A question to a person: one line, and in Markdown what to decide it by."""
+    """A question to a person: one line, and the facts in Markdown."""
 
     subject: str
     body: str
 
 
-def approval_wanted(choice: str, model: str) -> bool:
-    """Whether a person has to approve what a run publishes; of a backfill each run asks, once.
+def approval_required(choice: str, model: str) -> bool:
+    """Whether a person has to approve a run's publication; each run of a backfill asks once.
 
     Args:
-        choice: `yes`, or `default` for what the definition says; `no`, which is no choice if the definition
-            asks for approval.
+        choice: `yes`, `no`, or `default` for what the definition says. `no` is refused if the definition asks
+            for approval.
         model: The definition's name.
 
     Raises:
-        InvalidRequest: The choice is none of these, or leaves out what the definition asks for.
-        UnknownModel: No package holds the model.
+        InvalidRequest: The choice is none of these, or skips the approval that the definition asks for.
+        UnknownModel: No package has the model.
     """
     if choice not in _CHOICES:
         listed = ", ".join(_CHOICES)
         raise InvalidRequest(f"approval: expected one of {listed}, got {choice!r}. Correct it.")
-    asked = find_model(model).approval
-    if asked and choice == "no":
+    by_definition = find_model(model).approval
+    if by_definition and choice == "no":
         raise InvalidRequest(
             f"approval: expected default or yes, because the definition of {model} asks for it, got 'no'. A"
             " run cannot leave it out."
         )
-    return asked or choice == "yes"
+    return by_definition or choice == "yes"
 
 
 def demand_approval(model: str, approved_by: str | None, requester: str | None) -> None:
-    """Demand what a model's definition asks for before anything is published.
+    """Demand the approval that a model's definition asks for.
 
     Args:
         model: The definition's name.
@@ -61,16 +61,16 @@ def demand_approval(model: str, approved_by: str | None, requester: str | None) 
         requester: Who started the run; None for the scheduler.
 
     Raises:
-        InvalidRequest: Nobody approved, or the one who started the run did and may not.
-        UnknownModel: No package holds the model.
+        InvalidRequest: Nobody approved, or the person who started the run did although that is not allowed.
+        UnknownModel: No package has the model.
     """
-    found = find_model(model)
-    if found.approval and not approved_by:
+    definition = find_model(model)
+    if definition.approval and not approved_by:
         raise InvalidRequest(
             f"approval: expected that of a person, which the definition of {model} asks for, got none. Put an"
             " ApproveReleaseOperator before it and pass its output, or answer its request."
         )
-    if found.approval_by_another and requester is not None and requester == approved_by:
+    if definition.approval_by_another and requester is not None and requester == approved_by:
         raise InvalidRequest(
             f"approval: expected that of a person other than {requester!r}, who started the run, as the"
             f" definition of {model} asks. Clear the approval, and have somebody else answer."
@@ -80,13 +80,13 @@ def demand_approval(model: str, approved_by: str | None, requester: str | None) 
 def describe_release(
     export: ExportedModel, report: ValidationReport, bucket: str, *, make_live: bool
 ) -> ApprovalRequest:
-    """Put into words what would be published: what changes first, then the checks that did not pass.
+    """Describe a publication: first what it changes, then the checks that did not pass.
 
     Args:
-        export: What.
-        report: What validation found of it; its comparison with the live version is in there.
-        bucket: Where to.
-        make_live: Whether servers would take it.
+        export: The export to publish.
+        report: The export's validation, with its comparison with the live version.
+        bucket: The bucket to publish to.
+        make_live: Whether the version is to become live.
     """
     checkpoint = export.checkpoint
     effect = (
@@ -96,8 +96,8 @@ def describe_release(
     )
     facts = {
         "Live now": "no version" if report.against is None else str(report.against),
-        "Compared with the live version": _found(report, "live-metrics"),
-        "Changed answers": _found(report, "live-answers"),
+        "Compared with the live version": _finding(report, "live-metrics"),
+        "Changed answers": _finding(report, "live-answers"),
         "If you approve": effect,
         "Metrics of the checkpoint": format_metrics(checkpoint.metrics) or "none measured",
         "Weights": f"{export.weights}, of step {checkpoint.step}, trained {checkpoint.trained_at}",
@@ -111,14 +111,17 @@ def describe_release(
 
 
 def describe_batch(model: str, bucket: str, checkpoints: Sequence[Mapping[str, Any]]) -> ApprovalRequest:
-    """Put into words what a run would export again and publish: one question for all of it.
+    """Describe all that a run would export again and publish, in one question.
 
     Args:
         model: The definition's name.
-        bucket: Where to.
-        checkpoints: Their records, as JSON values.
+        bucket: The bucket to publish to.
+        checkpoints: The checkpoints' records, as JSON values.
     """
-    rows = [f"| {one['step']} | {_plain(one['trained_at'])} | {_plain(one['uri'])} |" for one in checkpoints]
+    rows = [
+        f"| {checkpoint['step']} | {_plain(checkpoint['trained_at'])} | {_plain(checkpoint['uri'])} |"
+        for checkpoint in checkpoints
+    ]
     left_out = len(rows) - _MOST_ROWS
     more = [f"\nAnd {left_out} more: the task before this one lists them."] if left_out > 0 else []
     table = ["| Step | Trained | Checkpoint |", "|---|---|---|", *rows[:_MOST_ROWS], *more]
@@ -142,24 +145,24 @@ def _checks(report: ValidationReport) -> Iterator[str]:
 
 
 def _verdict(check: Check) -> str:
-    """What became of a check, each thing once: a reason is often what was found."""
-    status, found = check.status.replace("_", " "), _plain(check.found.removeprefix("not run: "))
+    """A check's status, finding and waiver; a waiver that repeats the finding is not quoted twice."""
+    status, finding = check.status.replace("_", " "), _plain(check.found.removeprefix("not run: "))
     if not check.waived:
-        return f"{status}: {found}"
+        return f"{status}: {finding}"
     waived = _plain(check.waived)
-    return f"{status}, waived: {found}" if waived in found else f"{status}: {found}; waived: {waived}"
+    return f"{status}, waived: {finding}" if waived in finding else f"{status}: {finding}; waived: {waived}"
 
 
-def _found(report: ValidationReport, name: str) -> str:
-    found = next((check.found for check in report.checks if check.name == name), "not compared")
-    return found.removeprefix("not run: ")
+def _finding(report: ValidationReport, name: str) -> str:
+    finding = next((check.found for check in report.checks if check.name == name), "not compared")
+    return finding.removeprefix("not run: ")
 
 
 def _size(size: int) -> str:
-    unit, of = next(((unit, of) for unit, of in _UNITS if size >= of), _UNITS[-1])
-    return f"{size / of:.3g} {unit}"
+    unit, divisor = next(((unit, divisor) for unit, divisor in _UNITS if size >= divisor), _UNITS[-1])
+    return f"{size / divisor:.3g} {unit}"
 
 
 def _plain(text: str) -> str:
-    """A text as it is: names and findings come from models, and must not draw or link anything."""
+    """Escape Markdown: names and findings come from models, and must not format or link anything."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

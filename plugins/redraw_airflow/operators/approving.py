@@ -1,9 +1,9 @@
-"""Operators that wait for a person's word before something is published.
+"""Operators that wait until a person approves a publication.
 
     validate >> ApproveReleaseOperator(task_id="approve", …) >> push         one version
     plan >> ApproveReexportOperator(task_id="approve", …) >> reexport        all that a run exports again
 
-Nobody's answer in time counts as a no. After a no, what comes after the task is skipped.
+No answer in time counts as a rejection. After a rejection the tasks after this one are skipped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.operators.allowed import WORK_FOLDERS, demand_allowed
 from redraw_airflow.operators.approval import (
     ApprovalRequest,
-    approval_wanted,
+    approval_required,
     demand_approval,
     describe_batch,
     describe_release,
@@ -40,7 +40,7 @@ from redraw_airflow.operators.arguments import (
     text,
     truth,
 )
-from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, place
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
@@ -56,23 +56,23 @@ _MOST_HOURS = 24 * 366
 
 def _hours(name: str, value: Any) -> float | None:
     """How long a person has, in hours."""
-    found = number(name, value)
-    if found is not None and not 0 < found <= _MOST_HOURS:
+    hours = number(name, value)
+    if hours is not None and not 0 < hours <= _MOST_HOURS:
         raise InvalidRequest(
-            f"{name}: expected more than 0 and at most {_MOST_HOURS}, got {found:g}. Correct it."
+            f"{name}: expected more than 0 and at most {_MOST_HOURS}, got {hours:g}. Correct it."
         )
-    return found
+    return hours
 
 
-class _AskingOperator(TakesArguments, ApprovalOperator):
-    """What both have in common.
+class _ApprovalOperator(TakesArguments, ApprovalOperator):
+    """What both operators have in common.
 
     Args:
         model: The definition's name.
         bucket: `gs://` URI of the model bucket.
         wait_hours: How long to wait for an answer.
         gcp_conn_id: The Airflow connection that may read the work folder, and may name the bucket.
-        kwargs: As `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
+        kwargs: Those of `ApprovalOperator`, such as `assigned_users` and `notifiers`.
     """
 
     template_fields: Sequence[str] = (
@@ -106,29 +106,29 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         """Ask, and free the worker until there is an answer.
 
         Raises:
-            AirflowFailException: What is to be published cannot be read.
+            AirflowFailException: An argument is wrong, or the record to publish cannot be read.
         """
         with keeping_failure(context, "approve", self.model):
             self.take_arguments()
-            asked = self.describe()
-        self.subject, self.body = asked.subject, asked.body + self.more(context)
+            request = self.describe()
+        self.subject, self.body = request.subject, request.body + self.links(context)
         self.response_timeout = timedelta(hours=self.wait_hours or _WAIT_HOURS)
         return super().execute(context)
 
     def describe(self) -> ApprovalRequest:
-        """What the person is asked."""
+        """The question to the person."""
         raise NotImplementedError
 
     def place(self) -> str:
         """The bucket."""
         return place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)
 
-    def more(self, context: Context) -> str:
-        """Where to look further, in Markdown."""
+    def links(self, context: Context) -> str:
+        """Links to more information, in Markdown."""
         return ""
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Take the answer; after a no, the tasks after this one are skipped.
+        """Take the answer; after a rejection, the tasks after this one are skipped.
 
         Returns:
             Who approved, under `approved_by`, and when, under `approved_at`.
@@ -139,8 +139,8 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         user = event.get("responded_by_user") or {}
         name = user.get("name") or user.get("id")
         if event.get("chosen_options") == [self.REJECT]:
-            why = f"{name} rejected it" if name else f"nobody approved it within {self.wait_hours} hours"
-            self.log.warning("%s is not published: %s.", self.model, why)
+            reason = f"{name} rejected it" if name else f"nobody approved it within {self.wait_hours} hours"
+            self.log.warning("%s is not published: %s.", self.model, reason)
         else:
             with keeping_failure(context, "approve", self.model):
                 for who in {name, user.get("id") or name}:
@@ -149,10 +149,10 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         return {"approved_by": name, "approved_at": answer["responded_at"].isoformat()}
 
 
-class ApproveReleaseOperator(_AskingOperator):
+class ApproveReleaseOperator(_ApprovalOperator):
     """Wait until a person approves a publication; otherwise the tasks after it are skipped.
 
-    The request shows the metrics against the live version's, the checks, and leads to the full
+    The request shows the metrics next to the live version's and the checks, and links to the full
     report with the picture of the graphs.
 
     Its XCom says who approved, as `approved_by`, and when, as `approved_at`.
@@ -176,9 +176,9 @@ class ApproveReleaseOperator(_AskingOperator):
         ... )
     """
 
-    template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
+    template_fields = (*_ApprovalOperator.template_fields, "saved_model", "report", "make_live")
     kinds = {
-        **_AskingOperator.kinds,
+        **_ApprovalOperator.kinds,
         **dict.fromkeys(("saved_model", "report"), required(record)),
         "make_live": truth,
     }
@@ -190,14 +190,14 @@ class ApproveReleaseOperator(_AskingOperator):
         self.keep_arguments(locals())
 
     def describe(self) -> ApprovalRequest:
-        """The export, and what validation found of it."""
+        """The export, and its validation."""
         with _naming("saved_model"):
             export = _read_export(self.saved_model, self.gcp_conn_id)
         with _naming("report"):
             report = ValidationReport.from_json(self.report)
         return describe_release(export, report, self.place(), make_live=bool(self.make_live))
 
-    def more(self, context: Context) -> str:
+    def links(self, context: Context) -> str:
         """The run's tab with the whole report."""
         ti = context["ti"]
         base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
@@ -207,7 +207,7 @@ class ApproveReleaseOperator(_AskingOperator):
 
 @contextmanager
 def _naming(argument: str) -> Iterator[None]:
-    """Name the argument whose record, or place, is none."""
+    """Name the argument in an error about its record or place."""
     try:
         yield
     except (InvalidRecord, InvalidName) as err:
@@ -215,7 +215,7 @@ def _naming(argument: str) -> Iterator[None]:
 
 
 def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:
-    """The export's record, as given or from the file next to its folder."""
+    """The export's record: the argument itself, or the file next to the export's folder."""
     if not isinstance(saved_model, str):
         return ExportedModel.from_json(saved_model)
     demand_allowed("saved_model", saved_model, [WORK_FOLDERS])
@@ -227,10 +227,10 @@ def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:
     return ExportedModel.from_text(content, uri)
 
 
-class ApproveReexportOperator(_AskingOperator):
-    """Wait until a person approves all that a run exports again, if the model's definition asks for it.
+class ApproveReexportOperator(_ApprovalOperator):
+    """Wait until a person approves all exports of a run, if the model's definition asks for approval.
 
-    Its XCom is that of `ApproveReleaseOperator`; `approved_by` is None if the definition asks for none.
+    Its XCom is like that of `ApproveReleaseOperator`; `approved_by` is None if no approval is needed.
 
     Args:
         plan: What the `PlanReexportOperator` returned.
@@ -242,23 +242,27 @@ class ApproveReexportOperator(_AskingOperator):
         ... )
     """
 
-    template_fields = (*_AskingOperator.template_fields, "plan")
-    kinds = {**_AskingOperator.kinds, "plan": required(records)}
+    template_fields = (*_ApprovalOperator.template_fields, "plan")
+    kinds = {**_ApprovalOperator.kinds, "plan": required(records)}
 
     def __init__(self, *, plan: Sequence[Mapping[str, Any]] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.keep_arguments(locals())
 
     def execute(self, context: Context) -> Any:
-        """Ask, unless the definition does not; raises as `ApproveReleaseOperator`."""
+        """Ask if the definition asks for approval.
+
+        Raises:
+            AirflowFailException: An argument is wrong.
+        """
         with keeping_failure(context, "approve", self.model):
             self.take_arguments()
-            if not approval_wanted("default", self.model):
+            if not approval_required("default", self.model):
                 return {"approved_by": None}
         return super().execute(context)
 
     def describe(self) -> ApprovalRequest:
-        """The checkpoints."""
+        """The checkpoints of all batches."""
         bucket = self.place()
         try:
             checkpoints = [record for batch in self.plan for record in batch["checkpoints"]]

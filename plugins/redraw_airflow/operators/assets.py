@@ -1,7 +1,7 @@
-"""One asset for each published model, updated at each change that Airflow makes of it.
+"""One asset for each published model, updated at each change that Airflow makes to the model.
 
-Its URI is the model's, `gs://BUCKET/MODEL`. A task finds out which model it is about when it runs, so it
-updates the asset by way of an alias; any DAG can be scheduled on the asset itself.
+Its URI is the model's, `gs://BUCKET/MODEL`. A task knows its model only when it runs, so it updates the asset
+through an alias. Any DAG can be scheduled on the asset itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# The assets of all models.
+# The alias of all models' assets.
 CHANGES = AssetAlias("redraw_models")
 
 
@@ -44,5 +44,5 @@ def update_assets(context: Context, record: Record) -> None:
             asset = model_asset(event.source.parent, event.source.name)
             extra = {**event.data, "at": event.at, "id": event.id, "undelivered": list(event.undelivered)}
             context["outlet_events"][CHANGES].add(asset, extra=extra)
-        except Exception as err:  # the change is made, and stands
+        except Exception as err:  # the change to the model is made already
             _logger.warning("the asset %s is not updated: %s: %s", event.source, type(err).__name__, err)

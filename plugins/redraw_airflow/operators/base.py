@@ -1,6 +1,6 @@
-"""What the operators have in common: a stage in a process of its own, or in a pod.
+"""What the operators have in common: they run a stage in a process of its own, or in a pod.
 
-An operator assigns in its constructor and names its stage; everything else is here.
+An operator names its stage and its arguments; everything else is here.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from redraw.records import Record
 from redraw.requests import Request
 from redraw_airflow.operators.arguments import Kind, mapping, required, text
 from redraw_airflow.operators.assets import CHANGES, update_assets
-from redraw_airflow.operators.failing import keeping_failure
-from redraw_airflow.operators.inputs import TaskFolder, asking_run, place
+from redraw_airflow.operators.failures import keeping_failure
+from redraw_airflow.operators.inputs import TaskFolder, describe_run, place
 from redraw_airflow.operators.lineage import describe_lineage, trace_arguments, trace_record
 from redraw_airflow.operators.places import PlacesOperator
 from redraw_airflow.settings import DEFAULT_CONNECTION, LAUNCHER, MODEL_BUCKET
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from redraw_airflow.stages.pod import StagePod
 
-# The XCom of a record that is there whether the task succeeds or not.
+# The XCom of a record that a failed task has, too.
 REPORT_KEY = "report"
 
 R = TypeVar("R", bound=Record)
@@ -47,8 +47,8 @@ class StageOperator(PlacesOperator):
         python: The interpreter that has TensorFlow.
         launcher: `process`, or `kubernetes` for a pod, which needs the provider cncf.kubernetes and a work
             folder in a bucket; `REDRAW_LAUNCHER` by default.
-        pod: For a pod: arguments of `KubernetesPodOperator`, `image` at the least.
-        kwargs: As every operator takes them.
+        pod: For a pod: arguments of `KubernetesPodOperator`, at least `image`.
+        kwargs: Those of `BaseOperator`.
     """
 
     ui_color = "#e8f0fe"
@@ -61,9 +61,9 @@ class StageOperator(PlacesOperator):
     stage: ClassVar[str]
     request_type: ClassVar[type[Request]]
     record_type: ClassVar[type[Record]]
-    # Whether its stage prints its record even if it fails: it is the XCom `report` then, too.
+    # Whether its stage prints its record even if it fails; the record is then the XCom `report`.
     reports: ClassVar[bool] = False
-    # Whether it changes a published model, and so updates the model's asset.
+    # Whether it changes a published model and updates the model's asset.
     changes_models: ClassVar[bool] = False
 
     _running: StageProcess | StagePod | None = None
@@ -91,25 +91,35 @@ class StageOperator(PlacesOperator):
         """Run the stage.
 
         Args:
-            context: Airflow's.
+            context: Airflow's context.
 
         Returns:
             The stage's record, as JSON values.
 
         Raises:
-            AirflowFailException: An expected error that a retry cannot fix.
-            AirflowException: Anything that a retry may fix.
+            AirflowFailException: An error that a retry cannot fix.
+            AirflowException: An error that a retry may fix.
         """
         return self.run_stage(context).to_json()
 
     def trigger_reentry(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Go on once the triggerer has seen the end of a deferrable pod; raises as `execute`."""
+        """Read the result of a deferrable pod after the triggerer has seen its end.
+
+        Raises:
+            AirflowFailException: An error that a retry cannot fix.
+            AirflowException: An error that a retry may fix.
+        """
         self._event = event
         return self.execute(context)
 
     def run_stage(self, context: Context) -> Record:
-        """Run the stage and read its record; raises as `execute`, and leaves why as the XCom `failure`."""
-        with keeping_failure(context, self.asked_stage()[0], self.model):
+        """Run the stage and read its record; an error is left as the XCom `failure`.
+
+        Raises:
+            AirflowFailException: An error that a retry cannot fix.
+            AirflowException: An error that a retry may fix.
+        """
+        with keeping_failure(context, self.stage_and_request()[0], self.model):
             finished = self._finish_stage(context)
             if self.reports and (printed := printed_record(finished, self.record_type)) is not None:
                 self.record = printed
@@ -119,7 +129,7 @@ class StageOperator(PlacesOperator):
             return record
 
     def _finish_stage(self, context: Context) -> FinishedStage:
-        """Run the stage to its end, well or not.
+        """Run the stage until it ends, with or without an error.
 
         Raises:
             RedrawError: The request is wrong.
@@ -129,8 +139,8 @@ class StageOperator(PlacesOperator):
         """
         self.take_allowed_arguments(context)
         folder = TaskFolder(self.work_dir, self.model, context["ti"])
-        fields = {**self.request_fields(folder), **self.asking_fields(context)}
-        stage, request_type = self.asked_stage()
+        fields = {**self.request_fields(folder), **self.run_fields(context)}
+        stage, request_type = self.stage_and_request()
         request = request_type.from_json({"model": self.model, **fields})
         launcher = self._launcher(folder)
         listen = self.watch_stage(context, folder)
@@ -150,26 +160,26 @@ class StageOperator(PlacesOperator):
             send_duration(stage, self.model, time.monotonic() - started)
 
     def keep_record(self, record: R) -> R:
-        """Keep what the stage made, for metrics, lineage and links; it is handed back."""
+        """Keep the stage's record for metrics, lineage and links, and return it."""
         self.record = record
-        send_size(self.asked_stage()[0], self.model, record)
+        send_size(self.stage_and_request()[0], self.model, record)
         return record
 
     def get_openlineage_facets_on_complete(
         self, ti: RuntimeTaskInstanceProtocol
     ) -> OperatorLineage[Any, Any]:
-        """The checkpoints and versions that the task read and wrote; Airflow's OpenLineage provider asks."""
-        read, written = trace_record(self.record)
-        return describe_lineage(read, written)
+        """The checkpoints and versions that the task read and wrote, for Airflow's OpenLineage provider."""
+        inputs, outputs = trace_record(self.record)
+        return describe_lineage(inputs, outputs)
 
     def get_openlineage_facets_on_failure(self, ti: RuntimeTaskInstanceProtocol) -> OperatorLineage[Any, Any]:
-        """The same of a task that failed, as far as it is known."""
-        read, written = trace_record(self.record)
-        given = trace_arguments(getattr(self, name) for name in self.template_fields)
-        return describe_lineage(read or given, written)
+        """The same for a task that failed, as far as it is known."""
+        inputs, outputs = trace_record(self.record)
+        arguments = trace_arguments(getattr(self, name) for name in self.template_fields)
+        return describe_lineage(inputs or arguments, outputs)
 
-    def asked_stage(self) -> tuple[str, type[Request]]:
-        """Which stage, and the type of its request: the class's, unless an argument decides."""
+    def stage_and_request(self) -> tuple[str, type[Request]]:
+        """The stage and the type of its request; an operator may choose them by an argument."""
         return self.stage, self.request_type
 
     def _launcher(self, folder: TaskFolder) -> str:
@@ -192,7 +202,7 @@ class StageOperator(PlacesOperator):
         return launcher
 
     def _run_pod(self, context: Context, stage: str, request: Request) -> FinishedStage:
-        # Imported here: only pods need the provider.
+        # Imported here because only pods need the provider.
         from redraw_airflow.stages.pod import StagePod
 
         pod = StagePod(
@@ -206,24 +216,29 @@ class StageOperator(PlacesOperator):
         return pod.run_stage(context, self._event)
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """The request's JSON without the model; `folder` is where the task may write."""
+        """The request's JSON without the model and the run; `folder` is where the task may write."""
         raise NotImplementedError
 
     def watch_stage(self, context: Context, folder: TaskFolder) -> Callable[[str], None] | None:
-        """Called before the stage starts; what it returns hears each line of its log, but not of a pod's."""
+        """Prepare before the stage starts; the result is called with each line of the log of a process."""
         return None
 
-    def asking_fields(self, context: Context) -> dict[str, Any]:
-        """The request's JSON that the run decides: who asks, in which run and try, if it keeps that."""
-        kept = {field.name for field in dataclasses.fields(self.asked_stage()[1])}
-        return {name: value for name, value in asking_run(context).items() if name in kept}
+    def run_fields(self, context: Context) -> dict[str, Any]:
+        """The fields of the request that say who started which run, and in which try."""
+        names = {field.name for field in dataclasses.fields(self.stage_and_request()[1])}
+        return {name: value for name, value in describe_run(context).items() if name in names}
 
-    def given(self, *names: str) -> dict[str, Any]:
-        """Arguments that go into the request as they are, under their names."""
+    def arguments(self, *names: str) -> dict[str, Any]:
+        """Arguments that go into the request unchanged, by name."""
         return {name: getattr(self, name) for name in names}
 
     def bucket_or_default(self) -> str:
-        """The argument `bucket`, or else the connection's, or `REDRAW_MODEL_BUCKET`; raises as `place`."""
+        """The argument `bucket`, or else the connection's, or `REDRAW_MODEL_BUCKET`.
+
+        Raises:
+            InvalidRequest: None of them names a bucket.
+            InvalidSetting: The setting is malformed.
+        """
         return place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)
 
     def on_kill(self) -> None:

@@ -1,4 +1,4 @@
-"""Between two published versions: what changes for those who ask them."""
+"""The operator that compares the answers of two published versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redraw_airflow.operators.links import VersionLink
 
 
 class CompareAnswersOperator(StageOperator):
-    """Ask two published versions the same requests; the record says how far their answers are apart.
+    """Send two published versions the same requests; the record says how much their answers differ.
 
     Map it over files of requests: `CompareAnswersOperator.partial(…).expand(requests=files)`.
 
@@ -67,12 +67,12 @@ class CompareAnswersOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `CompareAnswersRequest`."""
-        given = {} if self.tolerance is None else {"tolerance": self.tolerance}
+        """The fields of a `CompareAnswersRequest`."""
+        tolerance = {} if self.tolerance is None else {"tolerance": self.tolerance}
         return {
-            **self.given("version", "other"),
+            **self.arguments("version", "other"),
             "bucket": self.bucket_or_default(),
             "requests": list(self.requests),
             "slice": list(self.slices),
-            **given,
+            **tolerance,
         }

@@ -1,7 +1,7 @@
-"""Which datasets a task read and wrote, for OpenLineage, where that is switched on.
+"""The datasets that a task read and wrote, for OpenLineage if that is switched on.
 
-The provider calls an operator's `get_openlineage_facets_on_…` and has these classes; without it nobody
-calls, so nothing of it is imported before. A dataset is named by where its files lie.
+The OpenLineage provider calls an operator's `get_openlineage_facets_on_…` and has these classes. They are
+imported only then, because the provider may be missing. A dataset is named by the place of its files.
 
 Source:
     https://openlineage.io/docs/spec/naming/
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Traced:
-    """A dataset: where its files lie, and which state of it this is."""
+    """A dataset: the place of its files, and its version."""
 
     uri: Uri
     version: str
 
 
 def trace_record(record: Record | None) -> tuple[list[Traced], list[Traced]]:
-    """What a stage read and wrote, as its record says: checkpoints in, checkpoints and versions out."""
+    """The datasets that a stage read and wrote, by its record: checkpoints and versions."""
     match record:
         case Checkpoint():
             return [], [_checkpoint(record)]
@@ -47,21 +47,21 @@ def trace_record(record: Record | None) -> tuple[list[Traced], list[Traced]]:
 
 
 def trace_arguments(arguments: Iterable[Any]) -> list[Traced]:
-    """What a task was given to read, known also where it failed: the records among its arguments."""
-    return list(_given(arguments))
+    """The datasets in the records among a task's arguments, which a failed task has, too."""
+    return list(_trace_values(arguments))
 
 
-def describe_lineage(read: Iterable[Traced], written: Iterable[Traced]) -> OperatorLineage[Any, Any]:
-    """The same in OpenLineage's words."""
+def describe_lineage(inputs: Iterable[Traced], outputs: Iterable[Traced]) -> OperatorLineage[Any, Any]:
+    """Put the datasets into OpenLineage's form."""
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    return OperatorLineage(inputs=list(map(_dataset, read)), outputs=list(map(_dataset, written)))
+    return OperatorLineage(inputs=list(map(_dataset, inputs)), outputs=list(map(_dataset, outputs)))
 
 
-def _given(arguments: Iterable[Any]) -> Iterator[Traced]:
+def _trace_values(arguments: Iterable[Any]) -> Iterator[Traced]:
     for value in arguments:
         if isinstance(value, list | tuple):
-            yield from _given(value)
+            yield from _trace_values(value)
         elif isinstance(value, Mapping) and value.get("record") == Checkpoint.__name__:
             yield _checkpoint(Checkpoint.from_json(value))
         elif isinstance(value, Mapping) and value.get("record") == ExportedModel.__name__:
@@ -73,11 +73,11 @@ def _checkpoint(checkpoint: Checkpoint) -> Traced:
 
 
 def _batch(report: ReexportReport) -> tuple[list[Traced], list[Traced]]:
-    done = [row for row in report.checkpoints if row.outcome == "exported"]
-    # What a row was asked for by has no digest; its step is what tells it from the others there.
-    read = [Traced(uri=Uri(row.uri), version=str(row.step)) for row in done]
+    exported = [row for row in report.checkpoints if row.outcome == "exported"]
+    # A row has no digest of its checkpoint; its step identifies it in the catalogue.
+    inputs = [Traced(uri=Uri(row.uri), version=str(row.step)) for row in exported]
     folder = report.bucket / report.model
-    return read, [Traced(uri=folder / str(row.version), version=str(row.version)) for row in done]
+    return inputs, [Traced(uri=folder / str(row.version), version=str(row.version)) for row in exported]
 
 
 def _dataset(traced: Traced) -> Dataset:

@@ -1,6 +1,6 @@
-"""Buttons on a task that lead to what it left: its version's page, its objects, its curves.
+"""Buttons on a task that open its results: its version's page, its objects, its curves.
 
-The worker resolves them once the task has ended, from the record that its stage returned.
+The worker makes the links when the task ends, from the record that its stage returned.
 """
 
 from __future__ import annotations
@@ -22,51 +22,51 @@ if TYPE_CHECKING:
 
 
 class VersionLink(BaseOperatorLink):
-    """Leads to the page of the version that was published, compared, marked, made live or rolled out."""
+    """Opens the page of the version that was published, compared, marked, made live or rolled out."""
 
     name = "Version"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The URL, or nothing for a task that left no version."""
+        """The URL; empty if the task has no version."""
         record = _record_of(operator)
         if isinstance(record, Release | Rollout | AnswerComparison) and record.version is not None:
             return version_url(record.model, record.version)
         if isinstance(record, LivePointer):
-            asked = str(getattr(operator, "version", None) or "")
-            version = int(asked) if asked.isdecimal() else record.version
+            argument = str(getattr(operator, "version", None) or "")
+            version = int(argument) if argument.isdecimal() else record.version
             return "" if version is None else version_url(record.model, version)
         return ""
 
 
 class ReleaseLink(BaseOperatorLink):
-    """Leads from a push to its release record."""
+    """Opens the release record of a push."""
 
     name = "Release record"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The URL, or nothing for a task that published nothing."""
+        """The URL; empty if the task published nothing."""
         record = _record_of(operator)
         return release_url(record) if isinstance(record, Release) else ""
 
 
 class CheckpointLink(BaseOperatorLink):
-    """Leads to the checkpoint's folder in the catalogue."""
+    """Opens the checkpoint's folder in the catalogue."""
 
     name = "Checkpoint"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The URL, or nothing where the catalogue is a folder of the workers."""
+        """The URL; empty if the catalogue is a folder of the workers."""
         record = _record_of(operator)
         return folder_url(record.uri) if isinstance(record, Checkpoint) else ""
 
 
 class TensorBoardLink(BaseOperatorLink):
-    """Leads to the curves of a training, where `REDRAW_TENSORBOARD` says how to get there."""
+    """Opens the curves of a training, if `REDRAW_TENSORBOARD` is set."""
 
     name = "TensorBoard"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The URL, or nothing where none is configured."""
+        """The URL; empty if none is configured."""
         record = _record_of(operator)
         if not isinstance(record, TrainingRun):
             return ""
@@ -74,22 +74,22 @@ class TensorBoardLink(BaseOperatorLink):
 
 
 def version_url(model: str, version: int) -> str:
-    """The URL of a version's page inside Airflow's own, by whatever name Airflow was reached."""
+    """The URL of a version's page inside Airflow's own: a path, so that it works under any host name."""
     base: str = airflow_configuration().get("api", "base_url", fallback="")
     return urlsplit(base).path.rstrip("/") + framed_place(version_place(model, version))
 
 
 def release_url(release: Release) -> str:
-    """The URL of a release record in Google's console; nothing for one that is in no bucket of Google's."""
+    """The URL of a release record in Google's console; empty if it is not in a bucket of Google's."""
     return object_url(release.uri.parent / "releases" / f"{release.version}.json")
 
 
 def tensorboard_url(model: str, run: str, uri: str) -> str:
-    """The URL of a training's curves: of its model, its run's name and its folder.
+    """The URL of a training's curves.
 
     Returns:
         `REDRAW_TENSORBOARD` with `{model}`, `{run}` and `{uri}` filled in, such as
-        `https://board.example/?regexInput={run}#timeseries`; nothing where it is not set.
+        `https://board.example/?regexInput={run}#timeseries`; empty if it is not set.
     """
     url = TENSORBOARD.read() or ""
     for name, value in {"model": model, "run": run, "uri": uri}.items():

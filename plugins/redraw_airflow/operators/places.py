@@ -1,4 +1,4 @@
-"""What operators have in common whose arguments name places: which the run decides, and what it may name."""
+"""The base of operators whose arguments name places: it checks those that come from the run."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 class PlacesOperator(BaseOperator, TakesArguments):
     """An operator some of whose arguments name places; every argument that has a kind is a template.
 
-    Airflow takes the defaults of mapped operators from each class that brings an `__init__` of its own: the
-    operator is the first base, so that this class does not.
+    Airflow takes the defaults of mapped operators from each class that has its own `__init__`. This class
+    must not have one, so `BaseOperator` is its first base.
 
     Attributes:
-        places: Argument to where a run may have it; a class names those that differ from `PLACES`.
+        places: Argument to where its place may be; a class lists those that differ from `PLACES`.
     """
 
     places: ClassVar[Mapping[str, Sequence[Place]]] = {}
-    # None until they are rendered; those of a mapped operator Airflow renders by another way.
+    # None until they are rendered. Airflow renders a mapped operator without calling this class.
     _from_run: frozenset[str] | None = None
     _templates: frozenset[str] = frozenset()
 
@@ -51,37 +51,39 @@ class PlacesOperator(BaseOperator, TakesArguments):
         cls.places = {**inherited, **usual, **cls.__dict__.get("places", {})}
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render, and remember which places are not the author's own words, and which are templates."""
-        given = {name: getattr(self, name) for name in self.places}
-        self._from_run = frozenset(name for name, value in given.items() if not is_literal(value))
-        self._templates = frozenset(name for name in self._from_run if not _is_of_a_task(given[name]))
+        """Render, and remember which places the DAG's author did not write, and which are templates."""
+        values = {name: getattr(self, name) for name in self.places}
+        self._from_run = frozenset(name for name, value in values.items() if not is_literal(value))
+        self._templates = frozenset(name for name in self._from_run if not _is_record(values[name]))
         super().render_template_fields(context, jinja_env)
 
     def take_allowed_arguments(self, context: Context) -> None:
-        """Demand that what the run names is allowed, and take every argument by its kind.
+        """Demand that the places of the run are allowed, and convert every argument by its kind.
 
-        A relative path is one below the work folder.
+        A relative path means one below the work folder.
 
         Raises:
-            InvalidRequest: An argument is none of its kind, is no URI, or names a place that is not allowed.
+            InvalidRequest: An argument does not fit its kind, is no URI, or names a place that is not
+                allowed.
         """
         from_run = self.arguments_of_run(context, self._from_run, self.places)
         work_dir = text("work_dir", getattr(self, "work_dir", None))
         for name, places in self.places.items():
-            given = getattr(self, name)
-            # The XComs of mapped tasks come as a sequence that asks for each when it is looked at.
-            value = list(given) if is_several(given) else given
+            argument = getattr(self, name)
+            # The XComs of mapped tasks are a sequence that fetches each item when it is used: fetch them
+            # once.
+            value = list(argument) if is_several(argument) else argument
             if WORK_FOLDERS in places and name != "work_dir":
                 value = resolve_path(value, work_dir)
-            if value is not given:
+            if value is not argument:
                 setattr(self, name, value)
             try:
-                own, checkpoints = named_places(name, value, name in self._templates)
+                uris, checkpoints = named_places(name, value, name in self._templates)
                 if name in from_run:
-                    demand_allowed(name, own, places)
+                    demand_allowed(name, uris, places)
                     demand_allowed(name, checkpoints, [*places, CATALOGUES, WORK_FOLDERS])
-                for one in own:
-                    Uri(one)
+                for uri in uris:
+                    Uri(uri)
             except InvalidName as err:
                 raise InvalidRequest(f"{name}: {err}") from err
         self.take_arguments()
@@ -89,13 +91,13 @@ class PlacesOperator(BaseOperator, TakesArguments):
     def arguments_of_run(
         self, context: Context, rendered: Iterable[str] | None, names: Iterable[str]
     ) -> frozenset[str]:
-        """Which arguments the run decides: those that were rendered, and all of a mapped operator."""
+        """The arguments that the run decides: those that were rendered, and all of a mapped operator."""
         mapped = getattr(context.get("ti"), "map_index", None) not in (None, -1)
         return frozenset(names if mapped and rendered is None else rendered or ())
 
 
-def _is_of_a_task(value: Any) -> bool:
-    """Whether an argument, before it is rendered, is a record: another task's, or the author's own."""
+def _is_record(value: Any) -> bool:
+    """Whether an argument, before it is rendered, is a record of another task or of the DAG's author."""
     if isinstance(value, list | tuple):
-        return all(map(_is_of_a_task, value))
+        return all(map(_is_record, value))
     return isinstance(value, XComArg | Mapping | Record)

@@ -1,4 +1,4 @@
-"""Operators of publication: publish a version, make it live, go back."""
+"""Operators of publication: publish a version, make it live, roll back."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PushModelOperator(StageOperator):
         bucket: `gs://` URI of the model bucket.
         make_live: Whether to make the version live, unless the live one was trained later, or
             validation found it significantly worse than the live one.
-        signing_key: What to sign the version with, on the worker: a private key's file, its `pkcs11:` URI,
+        signing_key: The key to sign the version with, on the worker: a private key's file, its `pkcs11:` URI,
             or `sigstore`.
         signing_certificate: File of the key's certificate, then those that issued it.
         approval: What an `ApproveReleaseOperator` returned: who approved, for the release record.
@@ -74,28 +74,37 @@ class PushModelOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `PushRequest`."""
+        """The fields of a `PushRequest`."""
         return {
-            **self.given("saved_model", "report", "make_live", "signing_key", "signing_certificate"),
+            **self.arguments("saved_model", "report", "make_live", "signing_key", "signing_certificate"),
             "bucket": self.bucket_or_default(),
             "approved_by": (self.approval or {}).get("approved_by"),
         }
 
-    def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Who asks, in which run, and in which try; raises as `demand_approval`."""
+    def run_fields(self, context: Context) -> dict[str, Any]:
+        """The fields that say who started which run, if the approval that the definition asks for is there.
+
+        Raises:
+            InvalidRequest: It is missing, or the person who gave it must not.
+            UnknownModel: No package has the model.
+        """
         approved_by = (self.approval or {}).get("approved_by")
         demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
-        return super().asking_fields(context)
+        return super().run_fields(context)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Push, and tell the assets' subscribers what was pushed; raises as `StageOperator`."""
+        """Push, and add the version to the assets' events.
+
+        Raises:
+            AirflowFailException: An error that a retry cannot fix.
+            AirflowException: An error that a retry may fix.
+        """
         record = self.run_stage(context).to_json()
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra = {
-                    **{key: record[key] for key in ("model", "version", "uri", "digest")},
-                    "metrics": record["checkpoint"]["metrics"],
-                }
+                extra = {key: record[key] for key in ("model", "version", "uri", "digest")}
+                extra["metrics"] = record["checkpoint"]["metrics"]
+                context["outlet_events"][outlet].extra = extra
         return record
 
 
@@ -107,7 +116,8 @@ class SetLiveOperator(StageOperator):
     Args:
         version: The version, or a push's record.
         bucket: `gs://` URI of the model bucket.
-        version_label: `stable`, which is the live version's, or `canary`, which moves nothing else.
+        version_label: `stable`, the live version's label, or `canary`, which leaves the live version as it
+            is.
         allow_older: The reason for making a version live whose weights are older than the live one's.
         allow_rejected: The reason for making a version live that somebody rolled back from.
         reason: For the history of the live pointer.
@@ -151,18 +161,18 @@ class SetLiveOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `LiveRequest`."""
+        """The fields of a `LiveRequest`."""
         if self.version is None:
             raise InvalidRequest("version: expected a version to make live, got none. Give it.")
         if self.version_label not in {None, "stable", "canary"}:
             raise InvalidRequest(
                 f"version_label: expected stable or canary, got {self.version_label!r:.80}. Correct it."
             )
-        return {"set": self.version, "label": self.version_label, **self._why()}
+        return {"set": self.version, "label": self.version_label, **self._other_fields()}
 
-    def _why(self) -> dict[str, Any]:
-        given = self.given("allow_older", "allow_rejected", "reason", "public_key")
-        return {"bucket": self.bucket_or_default(), **given}
+    def _other_fields(self) -> dict[str, Any]:
+        names = ("allow_older", "allow_rejected", "reason", "public_key")
+        return {"bucket": self.bucket_or_default(), **self.arguments(*names)}
 
 
 class RollBackOperator(SetLiveOperator):
@@ -173,7 +183,7 @@ class RollBackOperator(SetLiveOperator):
 
     Args:
         version: The version, or a push's record; None or empty for the one before the live one.
-        kwargs: As `SetLiveOperator`.
+        kwargs: The other arguments of `SetLiveOperator`.
 
     Example:
         >>> back = RollBackOperator(
@@ -185,7 +195,7 @@ class RollBackOperator(SetLiveOperator):
         super().__init__(version=version, **kwargs)
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `LiveRequest`."""
+        """The fields of a `LiveRequest`."""
         if self.version is None:
-            return {"previous": True, **self._why()}
+            return {"previous": True, **self._other_fields()}
         return super().request_fields(folder)

@@ -1,4 +1,4 @@
-"""The last task of a reexport: what became of every checkpoint that was planned."""
+"""The last task of a reexport: the outcome of every planned checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw.uri import Uri
 from redraw_airflow.operators.arguments import Kind, TakesArguments, required, text
 from redraw_airflow.operators.base import REPORT_KEY
-from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.reexporting import PLAN_KEY
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ _LOST = "its task ended without a report: see the task's log"
 
 
 class SummarizeReexportOperator(BaseOperator, TakesArguments):
-    """List what was exported, was already there, or failed, as a table in the log.
+    """List which checkpoints were exported, were already there, or failed, as a table in the log.
 
-    If a checkpoint failed, so does this task, and with it the run: Airflow takes a run's state from its
+    If a checkpoint failed, so does this task, and so does the run: Airflow takes a run's state from its
     last tasks.
 
     Its XCom is one `ReexportReport` record of all batches, as JSON values.
@@ -63,10 +63,10 @@ class SummarizeReexportOperator(BaseOperator, TakesArguments):
         self.keep_arguments(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Sum up; the XCom `summary` is there whether the task succeeds or not.
+        """Sum up; a failed task has the XCom `summary`, too.
 
         Returns:
-            One `ReexportReport` record, as JSON values, of all batches.
+            One `ReexportReport` record of all batches, as JSON values.
 
         Raises:
             AirflowFailException: The plan is missing, or a checkpoint failed.

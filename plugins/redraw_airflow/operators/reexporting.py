@@ -33,7 +33,7 @@ from redraw_airflow.operators.arguments import (
     time,
 )
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import (
     AnyRecord,
     RecordOrUri,
@@ -47,12 +47,12 @@ from redraw_airflow.settings import CHECKPOINTS
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# The XCom of the batches, there even if there are none and the task is skipped.
+# The XCom of the batches; it exists even if there are none and the task is skipped.
 PLAN_KEY = "plan"
 
 _BATCH_SIZE = 50
 PARTITION_FORMAT = "%Y-%m-%d"
-# Runs that stand for an interval; any other stands for what its form says.
+# Runs that handle their data interval; others handle what their form says.
 _TIMED = {"scheduled", "backfill"}
 
 
@@ -61,7 +61,7 @@ class PlanReexportOperator(StageOperator):
 
     They are those of the run's partition or data interval, or of these arguments.
 
-    The key of a partition is the day of the training in UTC, as `2026-01-31`.
+    The key of a partition is the day of the training in UTC, such as `2026-01-31`.
 
     If there are none, it skips itself and the tasks after it.
 
@@ -72,7 +72,7 @@ class PlanReexportOperator(StageOperator):
         steps: Only checkpoints of these steps.
         trained_from: Only checkpoints trained at this time or later: a `datetime` or ISO 8601, in UTC if it
             has no offset. A run with a data interval or a partition uses that instead.
-        trained_to: Only checkpoints trained before this time, as `trained_from`.
+        trained_to: Only checkpoints trained before this time, in the same form.
         batch_size: How many checkpoints one mapped task exports.
         kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
@@ -105,7 +105,7 @@ class PlanReexportOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `CheckpointsRequest`, without the times."""
+        """The fields of a `CheckpointsRequest`, without the times."""
         if self.batch_size is not None and self.batch_size < 1:
             raise InvalidRequest(f"batch_size: expected 1 or more, got {self.batch_size}. Correct it.")
         return {
@@ -113,49 +113,56 @@ class PlanReexportOperator(StageOperator):
             "steps": self.steps,
         }
 
-    def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Between which times."""
+    def run_fields(self, context: Context) -> dict[str, Any]:
+        """The times between which the checkpoints were trained."""
         run = context["dag_run"]
         start, end = self.trained_from, self.trained_to
-        # Airflow's own timetable for a cron expression gives runs an interval that has no length.
-        first, last = run.data_interval_start, run.data_interval_end
-        lasts = first is not None and last is not None and first != last
+        # With Airflow's default timetable for a cron expression, the interval has no length.
+        interval_start, interval_end = run.data_interval_start, run.data_interval_end
+        lasts = interval_start is not None and interval_end is not None and interval_start != interval_end
         by_hand = run.run_type.value not in _TIMED
         key = getattr(run, "partition_key", None)
         if (by_hand or not (lasts or key)) and (start or end or self.steps):
             return {"from_time": start, "to_time": end}
         if key:
             return _day(key)
-        if first is None or last is None or not lasts:
+        if interval_start is None or interval_end is None or not lasts:
             raise InvalidRequest(
                 "steps, trained_from, trained_to: expected at least one of them in a run without a logical"
                 " date, or without a data interval that lasts, got none. Say which checkpoints to export"
                 " again, or give the DAG a CronDataIntervalTimetable."
             )
         return {
-            "from_time": first.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "to_time": last.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "from_time": interval_start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "to_time": interval_end.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
     def execute(self, context: Context) -> list[dict[str, Any]]:  # type: ignore[override]
-        """List the checkpoints; raises as `StageOperator`.
+        """List the checkpoints.
 
         Returns:
-            A batch an item: the arguments of its `ReexportOperator`.
+            An item for each batch: the arguments of its `ReexportOperator`.
+
+        Raises:
+            AirflowFailException: An error that a retry cannot fix.
+            AirflowException: An error that a retry may fix.
+            AirflowSkipException: There are no checkpoints.
         """
         listed = CheckpointList.from_json(self.run_stage(context).to_json())
         self._demand_steps(context, listed.checkpoints)
         size = self.batch_size or _BATCH_SIZE
         oldest_first = listed.checkpoints[::-1]
-        batches = [_batch(oldest_first[at : at + size]) for at in range(0, len(oldest_first), size)]
+        batches = [_batch(oldest_first[start : start + size]) for start in range(0, len(oldest_first), size)]
         context["ti"].xcom_push(key=PLAN_KEY, value=batches)
         if not batches:
             raise AirflowSkipException(f"No checkpoint of {self.model} to export again.")
         return batches
 
-    def _demand_steps(self, context: Context, found: Sequence[Checkpoint]) -> None:
+    def _demand_steps(self, context: Context, checkpoints: Sequence[Checkpoint]) -> None:
         """Demand a checkpoint of each step that a person named."""
-        missing = sorted({int(step) for step in self.steps or ()} - {checkpoint.step for checkpoint in found})
+        missing = sorted(
+            {int(step) for step in self.steps or ()} - {checkpoint.step for checkpoint in checkpoints}
+        )
         if missing and context["dag_run"].run_type.value not in _TIMED:
             with keeping_failure(context, self.stage, self.model):
                 raise CheckpointNotFound(
@@ -177,7 +184,7 @@ class ReexportOperator(StageOperator):
         batch_label: What the mapped task is called, with `map_index_template="{{ task.batch_label }}"`.
         bucket: `gs://` URI of the model bucket.
         weights: `raw` or `average`; `default` leaves it to the definition.
-        waive: As `ValidateSavedModelOperator`.
+        waive: Checks to waive, each by its name or as `CHECK=REASON`.
         waive_reason: The reason for waived checks that have none of their own.
         approval: What an `ApproveReexportOperator` returned; needed if the definition asks for approval.
         kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
@@ -215,7 +222,7 @@ class ReexportOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `ReexportRequest`; each try writes to a folder of its own."""
+        """The fields of a `ReexportRequest`; each try writes to a folder of its own."""
         return {
             "checkpoints": self.checkpoints,
             "bucket": self.bucket_or_default(),
@@ -224,31 +231,36 @@ class ReexportOperator(StageOperator):
             "waive": waivers(self.waive, self.waive_reason),
         }
 
-    def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Who asks, in which run, and in which try; raises as `demand_approval`."""
+    def run_fields(self, context: Context) -> dict[str, Any]:
+        """The fields that say who started which run, if the approval that the definition asks for is there.
+
+        Raises:
+            InvalidRequest: It is missing, or the person who gave it must not.
+            UnknownModel: No package has the model.
+        """
         approved_by = (self.approval or {}).get("approved_by")
         demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
-        return super().asking_fields(context)
+        return super().run_fields(context)
 
 
 def _day(key: str) -> dict[str, str]:
-    """The times of a partition, by its key."""
+    """The start and the end of a partition, by its key."""
     try:
         start = datetime.strptime(key, PARTITION_FORMAT)
         days = [day.isoformat(timespec="seconds") for day in (start, start + timedelta(days=1))]
     except (ValueError, OverflowError) as err:
         raise InvalidRequest(
-            f"partition key: expected a day of training as 2026-01-31, got {key!r:.80}. Correct it."
+            f"partition key: expected a day of training such as 2026-01-31, got {key!r:.80}. Correct it."
         ) from err
     return {"from_time": f"{days[0]}Z", "to_time": f"{days[1]}Z"}
 
 
 def _batch(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:
-    first, last = checkpoints[0], checkpoints[-1]
-    steps = f"step {first.step}" if len(checkpoints) == 1 else f"steps {first.step} to {last.step}"
-    days = sorted({first.trained_at[:10], last.trained_at[:10]})
+    oldest, newest = checkpoints[0], checkpoints[-1]
+    steps = f"step {oldest.step}" if len(checkpoints) == 1 else f"steps {oldest.step} to {newest.step}"
+    days = sorted({oldest.trained_at[:10], newest.trained_at[:10]})
     return {
-        # Records, for those of a catalogue in place are nowhere else.
+        # Records, because checkpoints that a catalogue only lists have no record of their own.
         "checkpoints": [checkpoint.to_json() for checkpoint in checkpoints],
         "batch_label": f"{steps}, trained {' to '.join(days)}",
     }

@@ -1,8 +1,8 @@
-"""Operators of what is published already: mark a version, and remove what is old."""
+"""Operators for published versions: mark one, and remove old ones."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redraw.errors import InvalidRequest
 from redraw.records import LivePointer
@@ -13,10 +13,7 @@ from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import VersionLink
 
-if TYPE_CHECKING:
-    pass
-
-# The stage that each mark runs, and its arguments apart from the version.
+# The marks of the stage `live`, then those of `pin`, each with its arguments except the version.
 _LABELS: dict[str, dict[str, Any]] = {
     "canary": {"label": "canary"},
     "uncanary": {"label": "canary", "remove_label": True},
@@ -69,14 +66,14 @@ class MarkVersionOperator(StageOperator):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
 
-    def asked_stage(self) -> tuple[str, type[Request]]:
+    def stage_and_request(self) -> tuple[str, type[Request]]:
         """`live`, which moves labels, or `pin`."""
-        # Before it is taken by its kind it may be anything.
+        # Before it is converted by its kind it may be anything.
         pins = isinstance(self.mark, str) and self.mark in _PINS
         return ("pin", PinRequest) if pins else ("live", LiveRequest)
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `PinRequest` or `LiveRequest`."""
+        """The fields of a `PinRequest` or a `LiveRequest`."""
         marks = {**_LABELS, **_PINS}
         if self.mark not in marks:
             raise InvalidRequest(
@@ -84,12 +81,12 @@ class MarkVersionOperator(StageOperator):
             )
         if self.version is None:
             raise InvalidRequest("version: expected a version to mark, got none. Give it.")
-        # A label that is taken away is taken from whichever version has it.
-        named = {"version": self.version} if self.mark in _PINS else {"set": self.version}
+        # The label is removed from the version that has it.
+        chosen = {"version": self.version} if self.mark in _PINS else {"set": self.version}
         return {
             "bucket": self.bucket_or_default(),
             "reason": self.reason,
-            **({} if self.mark == "uncanary" else named),
+            **({} if self.mark == "uncanary" else chosen),
             **marks[self.mark],
         }
 
@@ -127,5 +124,5 @@ class PruneOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `PruneRequest`."""
-        return {"bucket": self.bucket_or_default(), **self.given("keep", "keep_days", "apply")}
+        """The fields of a `PruneRequest`."""
+        return {"bucket": self.bucket_or_default(), **self.arguments("keep", "keep_days", "apply")}

@@ -1,4 +1,4 @@
-"""The operator that logs what is published to MLflow."""
+"""The operator that logs a published version to MLflow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["LogToMlflowOperator"]
 
 
 class LogToMlflowOperator(StageOperator):
-    """Log a version to the MLflow server of the worker's `MLFLOW_TRACKING_URI`; the alias `live` follows.
+    """Log a version to the MLflow server of the worker's `MLFLOW_TRACKING_URI`, and update the alias `live`.
 
     Put it after the task that publishes: if the server is down, this task fails and the publication stands.
 
@@ -39,5 +39,5 @@ class LogToMlflowOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `LogToMlflowRequest`."""
+        """The fields of a `LogToMlflowRequest`."""
         return {"bucket": self.bucket_or_default(), "version": self.version}

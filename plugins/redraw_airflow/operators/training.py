@@ -26,12 +26,12 @@ from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.comparing import CompareAnswersOperator
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, optional_choice, place
 from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink, tensorboard_url
+from redraw_airflow.operators.progress import TrainingWatch
 from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
 from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator
 from redraw_airflow.operators.reexporting import PlanReexportOperator, ReexportOperator
 from redraw_airflow.operators.retention import MarkVersionOperator, PruneOperator
 from redraw_airflow.operators.validation import ValidateSavedModelOperator
-from redraw_airflow.operators.watching import TrainingWatch
 from redraw_airflow.settings import CHECKPOINTS
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ __all__ = [
 class TrainOperator(StageOperator):
     """Train a model; a retry resumes from the last checkpoint of the try before it.
 
-    Its XCom is the `TrainingRun` record as JSON values; while it runs, the XCom `progress` has the figures.
+    Its XCom is the `TrainingRun` record as JSON values. While it runs, the XCom `progress` has its state.
 
     Args:
         max_steps: Steps to train in all.
@@ -67,12 +67,12 @@ class TrainOperator(StageOperator):
             the catalogue.
         catalogue: Folder or `gs://` URI of the catalogue that the warm start means.
         distribution: `none`, `mirrored` or `multi_worker`; None or `default` for what the definition says.
-        choose: How the checkpoint is chosen later, as `CheckpointOperator` takes it, with `metric` and
-            `step`: what cannot be done fails before the training.
-        metric: As `choose`.
-        step: As `choose`.
-        weights: Which weights are exported later; as `choose`.
-        bucket: The model bucket that is published to later; as `choose`.
+        choose: Which checkpoint a later `CheckpointOperator` chooses: `latest`, `best` or `step`. A later
+            step that cannot work fails before the training because of this and the next arguments.
+        metric: With `best`, the metric that decides.
+        step: With `step`, the step of the checkpoint.
+        weights: Which weights are exported later.
+        bucket: The model bucket that is published to later.
         kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
@@ -106,10 +106,10 @@ class TrainOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `TrainRequest`."""
+        """The fields of a `TrainRequest`."""
         return {
             "out": folder.for_all_tries(),
-            **self.given("max_steps", "warm_start", "bucket"),
+            **self.arguments("max_steps", "warm_start", "bucket"),
             "catalogue": self.catalogue
             or connection_place(self.gcp_conn_id, "catalogue")
             or CHECKPOINTS.read(),
@@ -121,7 +121,7 @@ class TrainOperator(StageOperator):
         }
 
     def watch_stage(self, context: Context, folder: TaskFolder) -> Callable[[str], None]:
-        """Leave the link to TensorBoard, and from now on how far the training is: the XCom `progress`."""
+        """Add the link to TensorBoard, and keep the XCom `progress` up to date from now on."""
         progress = TrainingProgress(model=ModelName(self.model), run=folder.run, uri=folder.for_all_tries())
         url = tensorboard_url(progress.model, progress.run, progress.uri)
         return TrainingWatch(context["ti"], progress, url).hear
@@ -171,7 +171,7 @@ class CheckpointOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `CheckpointRequest`."""
+        """The fields of a `CheckpointRequest`."""
         return {
             "from": self.training_run,
             "catalogue": place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS),
@@ -200,9 +200,9 @@ class ExportSavedModelOperator(StageOperator):
 
     Args:
         checkpoint: The checkpoint's record, its URI in the catalogue, or any other file, prefix
-            or folder that holds one.
+            or folder that contains one.
         weights: `raw` or `average`; `default` leaves it to the definition.
-        step: The step of the checkpoint, if a folder holds several.
+        step: The step of the checkpoint, if a folder contains several.
         allow_non_finite: Whether to export even if weights are NaN or infinite.
         kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
@@ -234,9 +234,9 @@ class ExportSavedModelOperator(StageOperator):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `ExportRequest`; each try writes to a folder of its own."""
+        """The fields of an `ExportRequest`; each try writes to a folder of its own."""
         return {
-            **self.given("checkpoint", "step", "allow_non_finite"),
+            **self.arguments("checkpoint", "step", "allow_non_finite"),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
         }

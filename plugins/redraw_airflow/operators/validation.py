@@ -1,4 +1,4 @@
-"""Between export and publication: every check of the export."""
+"""The operator that validates an export before it is published."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from redraw.records import ValidationReport
 from redraw.requests import ValidateRequest
 from redraw_airflow.operators.allowed import BUCKETS, WORK_FOLDERS
-from redraw_airflow.operators.approval import approval_wanted
+from redraw_airflow.operators.approval import approval_required
 from redraw_airflow.operators.approving import ApproveReleaseOperator
 from redraw_airflow.operators.arguments import record, required, text, texts
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waivers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _RETURNED = "return_value"
 class ValidateSavedModelOperator(StageOperator, SkipMixin):
     """Validate an export: its XCom is the `ValidationReport` record as JSON values.
 
-    If a check fails, so does the task. The report is the XCom `report` in any case.
+    If a check fails, so does the task. A failed task has the report, too, as the XCom `report`.
 
     Args:
         saved_model: The export's record, or the SavedModel's folder.
@@ -34,7 +34,8 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         against: `gs://` URI of the model bucket whose live version to compare with; none by default.
         reference: An old SavedModel, recorded requests or a recorded graph whose answers the export has to
             give; by default the definition's reference.
-        allow_breaking: Why signatures may break the live version's; the release records it.
+        allow_breaking: The reason why signatures may break clients of the live version; the release records
+            it.
         waive: Checks to waive, each by its name or as `CHECK=REASON`: a list, or text with a check on each
             line.
         waive_reason: The reason for waived checks that have none of their own.
@@ -48,9 +49,9 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         ... )
     """
 
-    # What is published can be validated, too.
+    # A published version can be validated, too.
     places = {"saved_model": [WORK_FOLDERS, BUCKETS]}
-    # Airflow's scheduler asks it of each class that may skip tasks.
+    # Airflow's scheduler reads this from each class that may skip tasks.
     inherits_from_skipmixin = True
     kinds = {
         **StageOperator.kinds,
@@ -81,28 +82,33 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `ValidateRequest`; each try writes a report of its own."""
+        """The fields of a `ValidateRequest`; each try writes a report of its own."""
         return {
-            **self.given("saved_model", "checkpoint", "against", "reference", "allow_breaking"),
+            **self.arguments("saved_model", "checkpoint", "against", "reference", "allow_breaking"),
             "report": f"{folder.for_report()}.json",
             "waive": waivers(self.waive, self.waive_reason),
         }
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Validate, and leave out the approval that nobody asks for; raises as `StageOperator`."""
+        """Validate, and skip an approval that is not needed.
+
+        Raises:
+            AirflowFailException: An error that a retry cannot fix.
+            AirflowException: An error that a retry may fix.
+        """
         with keeping_failure(context, self.stage, self.model):
             self.model = required(text)("model", self.model)
-            unasked = self._unasked_approvals()
+            unneeded = self._unneeded_approvals()
         record = super().execute(context)
-        if unasked:
-            # Skipping ends the task by an exception, so what it returns has to be there before.
+        if unneeded:
+            # Skipping may end the task by an exception, so the record has to be pushed before.
             context["ti"].xcom_push(key=_RETURNED, value=record)
-            self.skip(context["ti"], unasked)
+            self.skip(context["ti"], unneeded)
         return record
 
-    def _unasked_approvals(self) -> list[ApproveReleaseOperator]:
-        """The tasks right after this one that would ask a person, where nobody is to be asked."""
-        later = self.downstream_list if self.downstream_task_ids else []
-        asking = [task for task in later if isinstance(task, ApproveReleaseOperator)]
+    def _unneeded_approvals(self) -> list[ApproveReleaseOperator]:
+        """The approval tasks right after this one, if no approval is needed."""
+        following = self.downstream_list if self.downstream_task_ids else []
+        approvals = [task for task in following if isinstance(task, ApproveReleaseOperator)]
         choice = text("approval", self.approval) or "default"
-        return [] if asking and approval_wanted(choice, self.model) else asking
+        return [] if approvals and approval_required(choice, self.model) else approvals

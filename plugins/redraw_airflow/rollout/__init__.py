@@ -1,1 +1,1 @@
-"""Waiting until the model servers have a version: the operator, and its trigger."""
+"""The operator that waits until the model servers have a version, and its trigger."""

@@ -17,7 +17,7 @@ from redraw.uri import BucketUri
 from redraw_airflow.operators.allowed import demand_allowed_servers, is_literal, split_servers
 from redraw_airflow.operators.arguments import number, seconds, text, texts, truth, version
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waits_in_triggerer
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.stages.credentials import using_connection
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["ConfirmRolloutOperator"]
 
 
-# What the stage has for its own look, after the triggerer has seen the servers.
+# The stage's timeout after the triggerer has seen the servers.
 _LAST_LOOK_SECONDS = 30.0
-# For a triggerer that is restarted, and counts from its start.
+# The triggerer may be restarted, and then counts from its start.
 _SPARE_SECONDS = 600.0
 
 
@@ -46,7 +46,7 @@ class ConfirmRolloutOperator(StageOperator):
             `vertex://`; `REDRAW_SERVERS` by default. Those that a run names have to be in `REDRAW_SERVERS` or
             `REDRAW_ALLOWED_SERVERS`.
         bucket: `gs://` URI of the model bucket.
-        timeout: Seconds that the servers have, or a `timedelta`.
+        timeout: How long to wait for the servers, in seconds or as a `timedelta`.
         tolerance: How much floats may differ; as recorded by default.
         on_failure: `report`, or `roll-back`: make the previous version live again, if this one still is.
         only_live: Whether to skip the task if the version is not the live one.
@@ -100,33 +100,37 @@ class ConfirmRolloutOperator(StageOperator):
         self.deferrable = waits_in_triggerer(deferrable)
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render, and remember whether the servers are the author's own words."""
+        """Render, and remember whether the DAG's author wrote the servers."""
         self._rendered_servers = frozenset() if is_literal(self.servers) else frozenset({"servers"})
         super().render_template_fields(context, jinja_env)
 
     def take_allowed_arguments(self, context: Context) -> None:
-        """As `StageOperator`; servers that the run names have to be allowed, too."""
+        """Demand that the places and the servers of the run are allowed, and convert every argument.
+
+        Raises:
+            InvalidRequest: An argument does not fit its kind, or a place or a server is not allowed.
+        """
         super().take_allowed_arguments(context)
-        named = split_servers(self.servers)
-        self.servers = named or list(SERVERS.read())
+        servers = split_servers(self.servers)
+        self.servers = servers or list(SERVERS.read())
         if self.arguments_of_run(context, self._rendered_servers, ["servers"]):
-            demand_allowed_servers(named)
+            demand_allowed_servers(servers)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait, and return the record.
 
         Raises:
-            AirflowFailException: A server does not have the version, or answers otherwise.
+            AirflowFailException: A server does not have the version, or gives other answers.
             AirflowSkipException: The version is not live, and `only_live` is set.
-            AirflowException: Anything that a retry may fix.
+            AirflowException: An error that a retry may fix.
             TaskDeferred: It is `deferrable`.
         """
-        if self._event is not None:  # back from a deferrable pod, whose stage may have moved the pointer
+        if self._event is not None:  # resumed after a deferrable pod, whose stage may have moved the pointer
             return super().execute(context)
         with keeping_failure(context, self.stage, self.model):
             self.take_allowed_arguments(context)
             self.version = settled = self._settled_version(context)
-            # Wrong arguments fail now, and not after the wait.
+            # Wrong arguments fail now instead of after the wait.
             folder = TaskFolder(self.work_dir, self.model, context["ti"])
             RolloutRequest.from_json({"model": self.model, **self.request_fields(folder)})
         if self.deferrable:
@@ -144,7 +148,12 @@ class ConfirmRolloutOperator(StageOperator):
         return super().execute(context)
 
     def confirm(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Have the stage look once more, compare the answers and keep the result; raises as `execute`."""
+        """Run the stage after the triggerer's wait: it compares the answers and returns the record.
+
+        Raises:
+            AirflowFailException: A server does not have the version, or gives other answers.
+            AirflowException: An error that a retry may fix.
+        """
         if "error" in event:
             raise AirflowFailException(event["message"])
         self.version = event["version"]
@@ -152,9 +161,9 @@ class ConfirmRolloutOperator(StageOperator):
         return super().execute(context)
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `RolloutRequest`."""
+        """The fields of a `RolloutRequest`."""
         return {
-            **self.given("version", "servers", "tolerance"),
+            **self.arguments("version", "servers", "tolerance"),
             "bucket": self.bucket_or_default(),
             "timeout": self._timeout(),
             "on_failure": self.on_failure or "report",
@@ -164,8 +173,8 @@ class ConfirmRolloutOperator(StageOperator):
         return RolloutRequest.timeout if self.timeout is None else float(self.timeout)
 
     def _settled_version(self, context: Context) -> int:
-        """The version to wait for: it stays the same if somebody moves the pointer meanwhile."""
-        # Imported here, as the trigger is: the DAG processor reads no bucket.
+        """The version to wait for, which stays the same if somebody moves the pointer meanwhile."""
+        # Imported here because the DAG processor reads no bucket.
         from redraw.publish.live.pointer import read_pointer
         from redraw.storage.opening import open_storage
 

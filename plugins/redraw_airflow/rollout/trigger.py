@@ -1,4 +1,4 @@
-"""Waiting for model servers in Airflow's triggerer, where it takes no worker."""
+"""Waits for model servers in Airflow's triggerer, which needs no worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from redraw_airflow.stages.credentials import using_connection
 
 
 class RolloutTrigger(BaseTrigger):
-    """Ask model servers at intervals until each has a version or the time is up.
+    """Check model servers at intervals until each has a version or the time is up.
 
     The event is `{"version": …, "ready": …}`, or `{"error": …, "message": …}`. The stage that
     follows checks whether the servers give the recorded answers.
@@ -25,10 +25,10 @@ class RolloutTrigger(BaseTrigger):
     Args:
         model: The definition's name.
         version: The version.
-        servers: As `ConfirmRolloutOperator` takes them.
-        timeout: Seconds that they have, from this trigger's start.
+        servers: Their addresses, such as `grpc://models:8500`.
+        timeout: How long to wait for them, in seconds from this trigger's start.
         gcp_conn_id: The Airflow connection that may ask Vertex AI.
-        seconds: Between two looks.
+        seconds: The interval between two checks.
 
     Example:
         >>> trigger = RolloutTrigger(
@@ -55,17 +55,17 @@ class RolloutTrigger(BaseTrigger):
         self.seconds = seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """As Airflow stores it."""
+        """The form in which Airflow stores the trigger."""
         names = ("model", "version", "servers", "timeout", "gcp_conn_id", "seconds")
         path = f"{RolloutTrigger.__module__}.{RolloutTrigger.__qualname__}"
         return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield the event."""
-        ask = sync_to_async(_servers_are_ready, thread_sensitive=False)
+        """Yield the event, once."""
+        check = sync_to_async(_servers_are_ready, thread_sensitive=False)
         end, ready = time.monotonic() + self.timeout, False
         try:
-            while not (ready := await ask(self.model, self.version, self.servers, self.gcp_conn_id)):
+            while not (ready := await check(self.model, self.version, self.servers, self.gcp_conn_id)):
                 if time.monotonic() + self.seconds > end:
                     break
                 await asyncio.sleep(self.seconds)
@@ -83,13 +83,13 @@ def _servers_are_ready(model: str, version: int, servers: Sequence[str], gcp_con
     """Ask each address of model servers once, for at most some seconds.
 
     Returns:
-        Whether there is nothing to wait for: all have the version, or one says that it cannot load it.
+        Whether there is nothing to wait for: all servers have the version, or one cannot load it.
 
     Raises:
-        InvalidRequest: A server is named in another form.
+        InvalidRequest: A server's address is malformed.
     """
     plan = Plan(servers=parse_servers(servers), model=model, version=version)
     with using_connection(gcp_conn_id):
-        seen = watch(plan)
-    failed = any(one.state == "load_failed" for one in seen)
-    return failed or all(one.loaded_seconds is not None for one in seen)
+        states = watch(plan)
+    failed = any(state.state == "load_failed" for state in states)
+    return failed or all(state.loaded_seconds is not None for state in states)

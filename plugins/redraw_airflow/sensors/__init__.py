@@ -1,4 +1,4 @@
-"""What a DAG can wait for: a checkpoint, a published version, another live version."""
+"""Sensors that wait for a checkpoint, a published version or another live version."""
 
 from redraw_airflow.sensors.sensors import CheckpointSensor, LiveVersionSensor, NewVersionSensor
 

@@ -1,4 +1,4 @@
-"""What there is to wait for, as a look at a bucket: the records that came since."""
+"""One look at a bucket or a catalogue: the records that arrived since the last look."""
 
 from __future__ import annotations
 
@@ -22,63 +22,63 @@ _logger = logging.getLogger(__name__)
 
 _LONG_AGO = "1970-01-01T00:00:00Z"
 
-# What earlier looks have found: a record's name to its generation, or `live` to the version.
-Known = dict[str, int]
-Look = Callable[[Mapping[str, Any], Known], Sequence[Record]]
+# What earlier looks have read: a record's name to its generation, or `live` to the version.
+Seen = dict[str, int]
+Look = Callable[[Mapping[str, Any], Seen], Sequence[Record]]
 
 
-def look(event: str, arguments: Mapping[str, Any], known: Known) -> list[dict[str, Any]]:
-    """Look once; a look after the first lists what is there, and reads what is new.
+def look(event: str, arguments: Mapping[str, Any], seen_before: Seen) -> list[dict[str, Any]]:
+    """Look once; every look lists all records, but reads only new ones.
 
     Args:
         event: One of `LOOKS`.
         arguments: JSON values: `model`, `place`, `after`, `gcp_conn_id`.
-        known: What earlier looks have read, empty at first; this one adds what it has read to the end.
+        seen_before: What earlier looks have read, empty at first; a look that succeeds updates it.
 
     Returns:
-        The records that came after `after` and were not known, the oldest first, as JSON values.
+        The new records that came after `after`, the oldest first, as JSON values.
 
     Raises:
         StorageError: The bucket or folder cannot be read.
-        InvalidRecord: What lies there is no record.
+        InvalidRecord: A file there is not a record.
     """
     with using_connection(arguments["gcp_conn_id"]):
-        return [record.to_json() for record in LOOKS[event](arguments, known)]
+        return [record.to_json() for record in LOOKS[event](arguments, seen_before)]
 
 
-def _new_checkpoints(arguments: Mapping[str, Any], known: Known) -> Sequence[Checkpoint]:
+def _new_checkpoints(arguments: Mapping[str, Any], seen_before: Seen) -> Sequence[Checkpoint]:
     """The checkpoints whose weights were trained after a time."""
     catalogue, model, after = Uri(arguments["place"]), ModelName(arguments["model"]), arguments["after"]
-    seen: Known = {}
-    listed = list_checkpoints(catalogue, model, trained_from=after, known=known, seen=seen)
-    found = [one for one in listed if one.trained_at > after]
-    # Not before: nobody has what a look that fails halfway has read. What is gone may come back.
-    known.clear()
-    known.update(seen)
-    return sorted(found, key=lambda one: (one.trained_at, one.step, one.digest))
+    seen_now: Seen = {}
+    listed = list_checkpoints(catalogue, model, trained_from=after, known=seen_before, seen=seen_now)
+    arrived = [checkpoint for checkpoint in listed if checkpoint.trained_at > after]
+    # Only now: what a failed look has read must be read again. What was deleted may come back.
+    seen_before.clear()
+    seen_before.update(seen_now)
+    return sorted(arrived, key=lambda checkpoint: (checkpoint.trained_at, checkpoint.step, checkpoint.digest))
 
 
-def _new_versions(arguments: Mapping[str, Any], known: Known) -> Sequence[Release]:
-    """The releases above a version; of one that was pruned, or is damaged, there is none."""
+def _new_versions(arguments: Mapping[str, Any], seen_before: Seen) -> Sequence[Release]:
+    """The releases above a version that were not pruned; damaged ones are skipped."""
     storage, model = open_storage(BucketUri(arguments["place"])), ModelName(arguments["model"])
     folder = release_name(model, 0).rpartition("/")[0] + "/"
-    seen = {item.name.removeprefix(folder): item.generation for item in storage.walk(folder)}
-    stems = (name.removesuffix(".json") for name in seen if known.get(name) != seen[name])
+    seen_now = {item.name.removeprefix(folder): item.generation for item in storage.walk(folder)}
+    stems = (name.removesuffix(".json") for name in seen_now if seen_before.get(name) != seen_now[name])
     numbers = [int(stem) for stem in stems if stem.isdecimal() and int(stem) > arguments["after"]]
     releases, damaged = read_records(storage, model, numbers)
     for unreadable in damaged.values():
-        _logger.warning("passed over: %s", unreadable.reason)
-    known.clear()
-    known.update(seen)
+        _logger.warning("skipped: %s", unreadable.reason)
+    seen_before.clear()
+    seen_before.update(seen_now)
     return [release for _, release in sorted(releases.items()) if release.pruned is None]
 
 
-def _changed_pointer(arguments: Mapping[str, Any], known: Known) -> Sequence[LivePointer]:
-    """The live pointer, if another version than the known one is live."""
+def _changed_pointer(arguments: Mapping[str, Any], seen_before: Seen) -> Sequence[LivePointer]:
+    """The live pointer, if the live version has changed."""
     pointer = read_pointer(open_storage(BucketUri(arguments["place"])), ModelName(arguments["model"]))
-    if pointer.version is None or pointer.version == known.get("live", arguments["after"]):
+    if pointer.version is None or pointer.version == seen_before.get("live", arguments["after"]):
         return []
-    known["live"] = pointer.version
+    seen_before["live"] = pointer.version
     return [pointer]
 
 
@@ -90,18 +90,18 @@ LOOKS: Mapping[str, Look] = {
 
 
 def moment(name: str, value: Any) -> str:
-    """A time as records have it, in UTC, of a time or its text; long ago where there is none.
+    """A time in the form of records, in UTC, of a time or its text; long ago if there is none.
 
     Raises:
-        InvalidRequest: It is no time.
+        InvalidRequest: It is not a time.
     """
     if value is None or (isinstance(value, str) and text(name, value) is None):
         return _LONG_AGO
     try:
-        found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        zoned = found if found.tzinfo else found.replace(tzinfo=UTC)
+        parsed = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        zoned = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
         return zoned.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, TypeError, OverflowError) as err:
         raise InvalidRequest(
-            f"{name}: expected a time as 2026-01-31T00:00:00Z, got {value!r:.80}. Correct the argument."
+            f"{name}: expected a time such as 2026-01-31T00:00:00Z, got {value!r:.80}. Correct the argument."
         ) from err

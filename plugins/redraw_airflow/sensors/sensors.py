@@ -13,7 +13,7 @@ from redraw.errors import RedrawError, StorageUnavailable
 from redraw_airflow.operators.arguments import Kind, required, text, version
 from redraw_airflow.operators.inputs import place, waits_in_triggerer
 from redraw_airflow.operators.places import PlacesOperator
-from redraw_airflow.sensors.events import Known, look, moment
+from redraw_airflow.sensors.events import Seen, look, moment
 from redraw_airflow.sensors.triggers import BucketTrigger
 from redraw_airflow.settings import CHECKPOINTS, DEFAULT_CONNECTION, MODEL_BUCKET
 
@@ -29,7 +29,7 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         gcp_conn_id: The Airflow connection that may read the bucket.
         deferrable: Whether to wait in the triggerer; by default as Airflow's `[operators]
             default_deferrable` says.
-        kwargs: As `BaseSensorOperator`: `poke_interval`, `timeout`, `mode`.
+        kwargs: Those of `BaseSensorOperator`, such as `poke_interval`, `timeout`, `mode`.
     """
 
     kinds: ClassVar[Mapping[str, Kind]] = dict.fromkeys(("model", "gcp_conn_id"), required(text))
@@ -47,23 +47,23 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
         self.deferrable = waits_in_triggerer(deferrable)
-        self._known: Known = {}
+        self._seen: Seen = {}
 
     def execute(self, context: Context) -> Any:
         """Wait.
 
         Returns:
-            The record, as JSON values; of several the newest.
+            The newest new record, as JSON values.
 
         Raises:
             AirflowFailException: An argument is wrong, or the bucket refuses.
-            AirflowSensorTimeout: It did not come within `timeout` seconds.
+            AirflowSensorTimeout: No record came within `timeout` seconds.
             TaskDeferred: It is `deferrable`.
         """
         if not self.deferrable:
             return super().execute(context)
-        found = self.poke(context)
-        if not found.is_done:
+        result = self.poke(context)
+        if not result.is_done:
             self.defer(
                 trigger=BucketTrigger(
                     event=self.event, arguments=self._arguments(), seconds=self.poke_interval
@@ -71,27 +71,31 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
                 method_name="take_event",
                 timeout=timedelta(seconds=self.timeout),
             )
-        return found.xcom_value
+        return result.xcom_value
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
         try:
             self.take_allowed_arguments(context)
-            found = look(self.event, self._arguments(), self._known)
+            records = look(self.event, self._arguments(), self._seen)
         except StorageUnavailable as err:
             raise AirflowException(str(err)) from err
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err
-        return PokeReturnValue(is_done=bool(found), xcom_value=found[-1] if found else None)
+        return PokeReturnValue(is_done=bool(records), xcom_value=records[-1] if records else None)
 
     def take_event(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Return the record that the trigger found; raises as `execute`."""
+        """Return the newest record that the trigger saw.
+
+        Raises:
+            AirflowFailException: The bucket refuses.
+        """
         if "error" in event:
             raise AirflowFailException(event["message"])
         return event["records"][-1]
 
     def since(self) -> tuple[str, Any]:
-        """The place, and what is known already."""
+        """The place to look at, and the time or version after which a record is new."""
         raise NotImplementedError
 
     def _arguments(self) -> dict[str, Any]:
@@ -109,7 +113,7 @@ class CheckpointSensor(_BucketSensor):
         after: Only weights that were trained after this time, such as `{{ prev_start_date_success }}`; any
             by default.
         kwargs: `model`; `gcp_conn_id`, the Airflow connection that may read the bucket; `deferrable`,
-            whether to wait in the triggerer; those of `BaseSensorOperator`, as `poke_interval`, `timeout`.
+            whether to wait in the triggerer; those of `BaseSensorOperator`, such as `poke_interval`.
 
     Example:
         >>> arrived = CheckpointSensor(
@@ -134,13 +138,13 @@ class CheckpointSensor(_BucketSensor):
 class NewVersionSensor(_BucketSensor):
     """Wait for a published version.
 
-    Its XCom is the `Release` record of the newest, as JSON values.
+    Its XCom is the `Release` record of the newest version, as JSON values.
 
     Args:
         bucket: `gs://` URI of the model bucket.
         after: Only versions with a higher number than this one, given as a number or a push's record; any by
             default.
-        kwargs: As `CheckpointSensor`.
+        kwargs: `model`, `gcp_conn_id`, `deferrable`, and those of `BaseSensorOperator`.
 
     Example:
         >>> published = NewVersionSensor(task_id="published", model="mnist", bucket="gs://models")
@@ -166,7 +170,7 @@ class LiveVersionSensor(NewVersionSensor):
     Args:
         after: The version that is live now, a number or a push's record; by default any live version ends the
             wait.
-        kwargs: As `NewVersionSensor`.
+        kwargs: `bucket`, `model`, `gcp_conn_id`, `deferrable`, and those of `BaseSensorOperator`.
 
     Example:
         >>> changed = LiveVersionSensor(

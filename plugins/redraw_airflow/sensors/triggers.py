@@ -1,4 +1,4 @@
-"""Waiting in Airflow's triggerer, where it takes no worker."""
+"""Waits in Airflow's triggerer, which needs no worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from redraw.errors import RedrawError, StorageUnavailable
-from redraw_airflow.sensors.events import Known, look
+from redraw_airflow.sensors.events import Seen, look
 
 __all__ = ["BucketTrigger", "CheckpointArrived"]
 
@@ -23,9 +23,8 @@ class BucketTrigger(BaseEventTrigger):
 
     Args:
         event: `checkpoint`, `version` or `live`.
-        arguments: `model`, `place` (the bucket or catalogue), `after` and `gcp_conn_id`, as the sensors take
-            them.
-        seconds: Between two looks.
+        arguments: `model`, `place` (the bucket or catalogue), `after` and `gcp_conn_id`.
+        seconds: The interval between two looks.
         repeat: Whether to continue after the first event, and after an error: for an asset's watcher.
 
     Example:
@@ -45,23 +44,23 @@ class BucketTrigger(BaseEventTrigger):
         self.repeat = repeat
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """As Airflow stores it."""
+        """The form in which Airflow stores the trigger."""
         names = ("event", "arguments", "seconds", "repeat")
         path = f"{BucketTrigger.__module__}.{BucketTrigger.__qualname__}"
         return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield the event, or one a record."""
-        known: Known = {}
+        """Yield one event; with `repeat`, one for each record."""
+        seen: Seen = {}
         while True:
             try:
-                records = await sync_to_async(look, thread_sensitive=False)(self.event, self.arguments, known)
+                records = await sync_to_async(look, thread_sensitive=False)(self.event, self.arguments, seen)
             except RedrawError as err:
-                # A watcher is never started again by itself: it outlives a bucket that refuses for a while.
+                # Nothing restarts a watcher, so it must survive a bucket that refuses for a while.
                 if not self.repeat and not isinstance(err, StorageUnavailable):
                     yield _event(error=type(err).__name__, message=str(err))
                     return
-                self.log.warning("looked in vain: %s", err)
+                self.log.warning("the look failed: %s", err)
                 records = []
             if records and not self.repeat:
                 yield _event(records=records)
@@ -84,7 +83,7 @@ class CheckpointArrived(BucketTrigger):
         after: Only weights that were trained after this time, `YYYY-MM-DDTHH:MM:SSZ`. After a restart of the
             triggerer, each of them is an event again; exporting one again changes nothing.
         gcp_conn_id: The Airflow connection that may read the catalogue.
-        seconds: Between two looks.
+        seconds: The interval between two looks.
 
     Example:
         >>> watcher = AssetWatcher(

@@ -1,12 +1,11 @@
-"""Credentials out of an Airflow connection: for stages, by a socket, and for this process itself.
+"""Credentials from an Airflow connection: for stages, over a socket, and for this process itself.
 
-The stage asks, a thread answers, for as long as the stage runs: a long upload can so
-renew its token, and the key never leaves this process. The other end of the line is
-`redraw.storage.credentials`. Airflow's own line to its supervisor is guarded by a lock, so
-connections may be looked up from this thread.
+A thread answers the stage's requests while the stage runs. So a long upload can renew its token, and the key
+never leaves this process. `redraw.storage.credentials` is the other end of the socket. A lock guards
+Airflow's channel to its supervisor, so the thread may look up connections.
 
-Google's libraries are imported when the first token is asked for, not before: an
-anonymous or absent connection never pays for them.
+Google's libraries are imported at the first request for a token, because an anonymous or absent connection
+does not need them.
 """
 
 from __future__ import annotations
@@ -37,52 +36,52 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def answer_credentials(gcp_conn_id: str) -> Iterator[socket.socket]:
-    """Answer a stage's questions for credentials while the block runs.
+    """Answer a stage's requests for credentials while the block runs.
 
     Args:
-        gcp_conn_id: The Airflow connection that says who may write to the buckets.
+        gcp_conn_id: The Airflow connection whose credentials the stage gets.
 
     Yields:
         The stage's end of the socket; close it here once the stage has inherited it.
     """
-    ours, theirs = socket.socketpair()
-    # A thread starts with an empty context, but Airflow keeps what it knows of the task in it.
+    own_end, stage_end = socket.socketpair()
+    # A thread starts with an empty context, but Airflow stores the task's data there.
     serve = contextvars.copy_context().run
     thread = threading.Thread(
-        target=serve, args=(_serve, ours, gcp_conn_id), name="redraw-credentials", daemon=True
+        target=serve, args=(_serve, own_end, gcp_conn_id), name="redraw-credentials", daemon=True
     )
     thread.start()
     try:
-        yield theirs
+        yield stage_end
     finally:
-        theirs.close()
-        with suppress(OSError):  # not connected any more: the stage has ended
-            ours.shutdown(socket.SHUT_RDWR)
-        ours.close()
+        stage_end.close()
+        with suppress(OSError):  # no longer connected: the stage has ended
+            own_end.shutdown(socket.SHUT_RDWR)
+        own_end.close()
 
 
 @contextmanager
 def using_connection(gcp_conn_id: str) -> Iterator[None]:
-    """Open buckets by a connection within the block, as it is now: a process has several, and they change.
+    """Open buckets with a connection's current credentials within the block.
 
     Raises:
-        StorageForbidden: There is no such connection, or it cannot be read; the message says why.
+        StorageForbidden: The connection does not exist or cannot be read; the message says why.
     """
     grants = Grants(gcp_conn_id)
     with using_credentials(grants.scope(), grants.credentials, grants.user_project):
         yield
 
 
-def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
+def _serve(own_end: socket.socket, gcp_conn_id: str) -> None:
     grants = Grants(gcp_conn_id)
     try:
-        with ours.makefile("rb") as questions:
+        with own_end.makefile("rb") as questions:
             for line in questions:
                 question = json.loads(line)
                 answer = {"id": question["id"], **_answer(grants, question)}
-                ours.sendall(json.dumps(answer, allow_nan=False).encode() + b"\n")
+                own_end.sendall(json.dumps(answer, allow_nan=False).encode() + b"\n")
     except OSError as err:
-        log.debug("the stage ended before it was answered: %s", err)
+        log.debug("the stage ended before it got an answer: %s", err)
 
 
 def _answer(grants: Grants, question: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +96,7 @@ def _answer(grants: Grants, question: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _naming(gcp_conn_id: str) -> Iterator[None]:
-    """Whatever a connection or a secrets backend raises as an error of Redraw that names the connection."""
+    """Turn any error of a connection or a secrets backend into one of Redraw that names the connection."""
     try:
         yield
     except RedrawError:
@@ -107,7 +106,7 @@ def _naming(gcp_conn_id: str) -> Iterator[None]:
 
 
 def _refusal(gcp_conn_id: str, err: Exception) -> str:
-    # Google's errors have the answer's body as well, and an OSError has its number first.
+    # Google's errors also contain the response's body, and an OSError starts with its number.
     text = err.args[0] if err.args and isinstance(err.args[0], str) else err
     reason = f": {' '.join(str(text).split())[:300].removesuffix('.')}" if str(text).strip() else ""
     return (
@@ -117,25 +116,25 @@ def _refusal(gcp_conn_id: str, err: Exception) -> str:
 
 
 class Grants:
-    """The credentials of one connection, looked up when they are first asked for."""
+    """The credentials of one connection, looked up at their first use."""
 
     def __init__(self, gcp_conn_id: str) -> None:
         self.gcp_conn_id = gcp_conn_id
         self._credentials: Any = None
 
     def scope(self) -> str:
-        """The connection's name, and a digest of what it says: another once it, or its key's file, changes.
+        """The connection's name and a digest, which changes with the connection or its key's file.
 
         Raises:
-            StorageForbidden: As `using_connection`.
+            StorageForbidden: The connection cannot be read; the message says why.
         """
         with _naming(self.gcp_conn_id):
             connection = self._connection
-            said = [] if connection is None else [connection.get_uri(), *_key_files(connection)]
-        return f"{self.gcp_conn_id}/{hashlib.sha256(repr(said).encode()).hexdigest()}"
+            facts = [] if connection is None else [connection.get_uri(), *_key_files(connection)]
+        return f"{self.gcp_conn_id}/{hashlib.sha256(repr(facts).encode()).hexdigest()}"
 
     def credentials(self) -> Any:
-        """What the connection gives; None where there is none."""
+        """The connection's credentials; None if there is no connection."""
         with _naming(self.gcp_conn_id):
             return self._find_credentials()
 
@@ -154,7 +153,7 @@ class Grants:
         return AnonymousCredentials()
 
     def grant(self, *, renew: bool) -> dict[str, Any]:
-        """Answer with a token, or with where else the stage looks; to renew reads the connection again."""
+        """A token, or where else the stage gets credentials; `renew` reads the connection again."""
         if renew:
             self._credentials = None
             self.__dict__.pop("_connection", None)
@@ -166,13 +165,13 @@ class Grants:
                 return _local_grant(connection)
             self._credentials = self._connect()
         self._refresh(renew=renew)
-        granted = self._credentials
-        mask_secret(granted.token)
+        credentials = self._credentials
+        mask_secret(credentials.token)
         return {
             "kind": "token",
-            "token": granted.token,
-            "expiry": granted.expiry.isoformat() if granted.expiry else None,
-            "quota_project": getattr(granted, "quota_project_id", None),
+            "token": credentials.token,
+            "expiry": credentials.expiry.isoformat() if credentials.expiry else None,
+            "quota_project": getattr(credentials, "quota_project_id", None),
         }
 
     def user_project(self) -> str | None:
@@ -182,12 +181,12 @@ class Grants:
 
     @functools.cached_property
     def _connection(self) -> Connection | None:
-        """The connection; None where the default one does not exist."""
+        """The connection; None if the default one does not exist."""
         try:
             return BaseHook.get_connection(self.gcp_conn_id)
         except AirflowNotFoundException as err:
             if self.gcp_conn_id == DEFAULT_CONNECTION:
-                log.info("no connection %s: the stage takes Google's default credentials", DEFAULT_CONNECTION)
+                log.info("no connection %s: the stage uses Google's default credentials", DEFAULT_CONNECTION)
                 return None
             raise StorageForbidden(
                 f"connection {self.gcp_conn_id!r}: expected a Google Cloud connection, found none."
@@ -209,13 +208,13 @@ class Grants:
         try:
             self._credentials.refresh(Request())
         except GoogleAuthError as err:
-            passing = err.retryable or isinstance(err, TransportError)
-            kind = StorageUnavailable if passing else StorageForbidden
+            is_temporary = err.retryable or isinstance(err, TransportError)
+            kind = StorageUnavailable if is_temporary else StorageForbidden
             raise kind(_refusal(self.gcp_conn_id, err)) from err
 
 
 def _local_grant(connection: Connection) -> dict[str, Any]:
-    """For a server that stands in for Cloud Storage: its token, if the connection has one as its password."""
+    """The grant for a server that stands in for Cloud Storage; the connection's password is its token."""
     if not connection.password:
         return {"kind": "anonymous"}
     mask_secret(connection.password)
@@ -227,7 +226,7 @@ def _is_anonymous(connection: Connection) -> bool:
 
 
 def _key_files(connection: Connection) -> Iterator[tuple[str, int]]:
-    """The files that a connection names, and when each was written: a key is renewed in its place."""
+    """The files that a connection names, with their times: a key may be replaced in place."""
     for name in ("key_path", "credential_config_file"):
         path = _extra(connection, name)
         if isinstance(path, str):
@@ -236,6 +235,6 @@ def _key_files(connection: Connection) -> Iterator[tuple[str, int]]:
 
 
 def _extra(connection: Connection, name: str) -> Any:
-    """As the Google provider reads it; older connections carry its long prefix."""
+    """A field as the Google provider reads it; older connections have a long prefix."""
     extra = connection.extra_dejson
     return extra.get(name, extra.get(f"extra__google_cloud_platform__{name}"))

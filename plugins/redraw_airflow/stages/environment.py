@@ -1,4 +1,4 @@
-"""Where a stage's process is started, and what the process that starts it passes on."""
+"""The folder, interpreter and environment of a stage's process."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from redraw_airflow.settings import PYTHON
 
 
 def source_root() -> Path | None:
-    """The folder that `python -m redraw` is started in, so that it finds this `redraw` and no other."""
+    """The folder from which `python -m redraw` finds this checkout; None if Redraw is installed."""
     root = Path(redraw.__file__).resolve().parents[1]
-    # Installed, it is found without: and another interpreter must not see this one's libraries.
+    # An installed Redraw needs no folder, and another interpreter must not import this one's libraries.
     return None if root.name in {"site-packages", "dist-packages"} else root
 
 
 def stage_flags() -> tuple[str, ...]:
-    """The interpreter's flags: no file of the working folder shadows a module of an installed Redraw."""
+    """Flags of the interpreter: files of the working folder must not shadow an installed Redraw."""
     return () if source_root() else ("-P",)
 
 
 def stage_environment(control: int) -> dict[str, str]:
-    """This process's environment without Airflow's part, which may hold connections and keys.
+    """This process's environment without Airflow's variables, which may contain connections and keys.
 
-    The stage does not read Airflow's configuration: it gets what `[redraw]` sets of the engine as variables.
+    The stage does not read Airflow's configuration. It gets the engine's settings of `[redraw]` as variables.
 
     Args:
-        control: The stage's end of the socket, by the number that it inherits.
+        control: The number of the stage's end of the socket, which the stage inherits.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.lstrip("_").startswith("AIRFLOW")}
-    known = kept.get("PYTHONPATH", "").split(os.pathsep)
-    path = os.pathsep.join(filter(None, dict.fromkeys([*known, *_definition_roots()])))
+    inherited = {key: value for key, value in os.environ.items() if not key.lstrip("_").startswith("AIRFLOW")}
+    paths = inherited.get("PYTHONPATH", "").split(os.pathsep)
+    path = os.pathsep.join(filter(None, dict.fromkeys([*paths, *_definition_roots()])))
     search = {"PYTHONPATH": path} if path else {}
-    return {**kept, **search, **environment_of(ENGINE_SETTINGS), CONTROL_FD: str(control)}
+    return {**inherited, **search, **environment_of(ENGINE_SETTINGS), CONTROL_FD: str(control)}
 
 
 def _definition_roots() -> list[str]:
-    """Where definitions lie that are not installed, as in a DAG bundle: a stage imports from there, too."""
+    """The folders of definitions that are not installed, such as a DAG bundle: a stage imports them, too."""
     roots = (root for package in list_packages() for root in package.roots)
     installed = {"site-packages", "dist-packages"}
     return [root for root in roots if not installed.intersection(Path(root).parts)]

@@ -1,4 +1,4 @@
-"""A stage's standard error, line by line into the task's log, at the level it was written."""
+"""A stage's standard error, logged line by line in the task's log at its original level."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _LINES_KEPT = 30
 
 
 class StageLog:
-    """Takes bytes as they come, and logs every line once it is complete.
+    """Takes bytes as they arrive, and logs every complete line.
 
-    Lines of libraries that write to standard error past the logging module have no level:
-    they are logged as INFO, and what belongs to a traceback as ERROR.
+    Lines of libraries that bypass the logging module have no level: they are logged as INFO, and tracebacks
+    as ERROR.
 
     Args:
         stage: The stage.
-        listen: Called with each line that has a level, without it.
+        listen: Called with the message of each line that has a level.
 
     Attributes:
         last_lines: The last lines, for the message of a failure.
@@ -35,7 +35,7 @@ class StageLog:
         self._partial = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Take what the stage wrote."""
+        """Take bytes that the stage wrote."""
         *lines, self._partial = (self._partial + chunk).split(b"\n")
         for line in lines:
             self._log(line)
@@ -43,22 +43,22 @@ class StageLog:
             self.close()
 
     def close(self) -> None:
-        """Log a last line that has no end."""
+        """Log a last line without a line break."""
         if self._partial:
             self._log(self._partial)
         self._partial = b""
 
     def _log(self, line: bytes) -> None:
-        # A carriage return is a progress bar redrawing itself: only its last state is worth a line.
+        # A progress bar redraws itself with carriage returns: log only its last state.
         text = line.decode("utf-8", errors="replace").rstrip("\r").rpartition("\r")[2]
         if not text.strip():
             return
         self.last_lines.append(text)
-        if found := _LINE.fullmatch(text):
+        if match := _LINE.fullmatch(text):
             self._level = logging.INFO
-            logging.getLogger(found[2]).log(logging.getLevelNamesMapping()[found[1]], "%s", found[3])
+            logging.getLogger(match[2]).log(logging.getLevelNamesMapping()[match[1]], "%s", match[3])
             if self._listen is not None:
-                self._listen(found[3])
+                self._listen(match[3])
             return
         if text.startswith(_ERROR_STARTS):
             self._level = logging.ERROR

@@ -1,4 +1,4 @@
-"""What a stage took, in the metrics that Airflow sends to StatsD, OpenTelemetry or Datadog."""
+"""A stage's duration and bytes, in the metrics that Airflow sends to StatsD, OpenTelemetry or Datadog."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from redraw.records import Record
 
 
 def send_duration(stage: str, model: str, seconds: float) -> None:
-    """Send the timer `redraw.STAGE.duration`, whether the stage ended well or not.
+    """Send the timer `redraw.STAGE.duration`, also if the stage failed.
 
     Args:
         stage: The stage.
@@ -21,12 +21,12 @@ def send_duration(stage: str, model: str, seconds: float) -> None:
 
 
 def send_size(stage: str, model: str, record: Record) -> None:
-    """Send the gauge `redraw.STAGE.bytes`, of a stage whose record has a size.
+    """Send the gauge `redraw.STAGE.bytes` if the stage's record has a size.
 
     Args:
         stage: The stage.
         model: The tag `model`.
-        record: What it printed: of a prune the bytes that go, otherwise those of what was made.
+        record: The stage's record: a prune's size is what it removes, any other what it made.
     """
     size = getattr(record, "size_bytes", getattr(record, "bytes", None))
     if size is not None:

@@ -1,8 +1,8 @@
-"""What a stage's end means for its task: a record, a failure, or another try.
+"""The result of a stage for its task: a record, a failure, or another try.
 
 exit 0, one JSON record on stdout        the record
 `error [Name]: line`, retryable          AirflowException: Airflow's retries apply
-`error [Name]: line`, any other          AirflowFailException: trying again cannot help
+`error [Name]: line`, any other          AirflowFailException: a retry cannot help
 stopped, or killed by a signal           AirflowException that names the signal
 anything else                            AirflowException with the end of the traceback
 """
@@ -29,7 +29,7 @@ _SIGNAL_STATUS = 128
 
 
 class StageStopped(AirflowException):
-    """A stage was asked to stop before it was done."""
+    """A stage was stopped before it was done."""
 
 
 class StageKilled(AirflowException):
@@ -37,20 +37,19 @@ class StageKilled(AirflowException):
 
 
 class StageCrashed(AirflowException):
-    """A stage ended with an error that has no name: a bug, of the definition or of Redraw."""
+    """A stage ended with an unnamed error: a bug of the definition or of Redraw."""
 
 
 def read_record(finished: FinishedStage, record_type: type[R]) -> R:
-    """Read the record that a stage printed, or fail the task as the stage failed.
+    """Read the record that a stage printed, or raise the stage's error.
 
     Args:
         finished: How the stage ended.
-        record_type: The kind of record that it owes.
+        record_type: The type of record that it should print.
 
     Raises:
-        AirflowFailException: An expected error that a retry cannot fix, or output that
-            is not one record.
-        AirflowException: Anything that a retry may fix.
+        AirflowFailException: An error that a retry cannot fix, or output that is not one record.
+        AirflowException: An error that a retry may fix.
     """
     if finished.stopped:
         raise StageStopped(f"stage {finished.stage}: was stopped before it was done.")
@@ -60,19 +59,19 @@ def read_record(finished: FinishedStage, record_type: type[R]) -> R:
     try:
         return record_type.from_json(json.loads(text))
     except (InvalidRecord, ValueError) as err:
-        shown = text if len(text) <= 200 else f"{text[:200]}…"
+        excerpt = text if len(text) <= 200 else f"{text[:200]}…"
         raise AirflowFailException(
             f"stage {finished.stage}: expected one {record_type.__name__} record on standard output,"
-            f" got {shown!r} ({err}). Print only the record there, and logs on standard error."
+            f" got {excerpt!r} ({err}). Print only the record there, and logs on standard error."
         ) from err
 
 
 def printed_record(finished: FinishedStage, record_type: type[R]) -> R | None:
-    """The record that a stage printed although it may have failed; None where there is no whole one.
+    """The record that a stage printed although it may have failed; None if there is no complete one.
 
     Args:
         finished: How the stage ended.
-        record_type: The kind of record that it owes.
+        record_type: The type of record that it should print.
     """
     try:
         return record_type.from_json(json.loads(finished.stdout))
@@ -81,10 +80,10 @@ def printed_record(finished: FinishedStage, record_type: type[R]) -> R | None:
 
 
 def named_error(lines: Sequence[str]) -> tuple[type[RedrawError], str] | None:
-    """The expected error that a stage ended with, by the last lines of its log; None where it names none."""
+    """The named error that a stage ended with, from the last lines of its log; None if there is none."""
     for line in reversed(lines):
-        if found := _NAMED_ERROR.fullmatch(line):
-            return error_named(found[1]), found[2]
+        if match := _NAMED_ERROR.fullmatch(line):
+            return error_named(match[1]), match[2]
     return None
 
 
@@ -92,8 +91,8 @@ def _fail(finished: FinishedStage) -> NoReturn:
     number = _signal_of(finished.returncode)
     if number is not None:
         raise StageKilled(f"stage {finished.stage}: was killed by {number.name}.{_hint(number)}")
-    if named := named_error(finished.last_lines):
-        kind, message = named
+    if error := named_error(finished.last_lines):
+        kind, message = error
         raise (AirflowException if kind.retryable else AirflowFailException)(message) from kind(message)
     lines = "\n".join(finished.last_lines) or "nothing"
     raise StageCrashed(

@@ -1,16 +1,15 @@
-"""Run one stage as a pod, by the Kubernetes provider's own pod handling.
+"""Run one stage as a pod, with the Kubernetes provider's pod handling.
 
     operator ──request──► REDRAW_REQUEST ┐
              ◄──one JSON record── XCom   ├ python -m redraw STAGE --request …
     task log ◄──line by line── stderr    ┘
-             ◄──the last lines── termination message, when it fails
+             ◄──the last lines── termination message, if it fails
 
-The container runs the same command line as a process does, and its end means the same. It has no
-operator next to it to ask for tokens: the pod's service account says what it may do (workload
-identity). Nothing of the machine is shared, so the work folder has to be in a bucket.
+The container runs the same command line as a stage's process, and its exit status means the same. It cannot
+ask an operator for tokens: the pod's service account grants access (workload identity). It shares no disk, so
+the work folder has to be in a bucket.
 
-This module needs apache-airflow-providers-cncf-kubernetes, and is imported only where a stage
-runs so.
+This module needs apache-airflow-providers-cncf-kubernetes. It is imported only if a stage runs as a pod.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from kubernetes.client import V1ContainerStateTerminated, V1Pod
 
-# exec: the stage is the container's process, and hears of it when the pod is deleted.
+# exec: the stage is the container's first process, so it gets the signal if the pod is deleted.
 _SCRIPT = (
     f'mkdir -p /airflow/xcom && printf %s "${REQUEST_VARIABLE}" > /airflow/xcom/request.json'
     ' && exec python -m redraw "$0" --request /airflow/xcom/request.json > /airflow/xcom/return.json'
 )
-# A stage writes nowhere but into its scratch folder, and has no rights that it does not use. A pod's own
-# arguments come before these. The image's user has to be a number other than 0.
+# A stage writes only to its scratch folder, and has no rights that it does not use. The argument `pod`
+# replaces these. The image's user has to be a number other than 0.
 _CONFINED = {"allowPrivilegeEscalation": False, "seccompProfile": {"type": "RuntimeDefault"}}
 _SECURITY = {
     **_CONFINED,
@@ -46,12 +45,12 @@ _SECURITY = {
     "capabilities": {"drop": ["ALL"]},
 }
 _SCRATCH, _SCRATCH_FOLDER = "redraw-scratch", "/tmp"  # noqa: S108 - only of the pod
-# What the stage decides by, wherever it runs; everything else is the pod's own.
+# The settings that a stage needs wherever it runs; all others come from the pod.
 _PASSED_ON = (DOCS, MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS)
 
 
 def _with_scratch(pod: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The pod's volumes, and one for the scratch folder unless it has its own there."""
+    """The pod's volumes, and one for the scratch folder if it has none there."""
     from kubernetes.client import V1EmptyDirVolumeSource, V1Volume, V1VolumeMount
 
     volumes, mounts = [*pod.get("volumes", ())], [*pod.get("volume_mounts", ())]
@@ -66,58 +65,62 @@ class StagePod(KubernetesPodOperator):
 
     Args:
         stage: The command of `python -m redraw`.
-        request: What it is asked, as JSON values.
-        pod: Arguments of `KubernetesPodOperator`: `image` at the least; `namespace`, `container_resources`,
+        request: The stage's request, as JSON values.
+        pod: Arguments of `KubernetesPodOperator`: at least `image`; `namespace`, `container_resources`,
             `node_selector`, `tolerations`, `service_account_name`, `deferrable` and so on.
-        kwargs: As every operator takes them.
+        kwargs: Those of `BaseOperator`.
     """
 
     def __init__(
         self, *, stage: str, request: Mapping[str, Any], pod: Mapping[str, Any], **kwargs: Any
     ) -> None:
         passed_on = {"HOME": _SCRATCH_FOLDER, **environment_of(_PASSED_ON)}
+        options = {
+            "name": f"redraw-{stage}",
+            "on_finish_action": "delete_pod",
+            "container_security_context": _SECURITY,
+            "xcom_sidecar_container_security_context": _CONFINED,
+            **pod,
+            **_with_scratch(pod),
+        }
         super().__init__(
             **kwargs,
-            **{
-                "name": f"redraw-{stage}",
-                "on_finish_action": "delete_pod",
-                "container_security_context": _SECURITY,
-                "xcom_sidecar_container_security_context": _CONFINED,
-                **pod,
-                **_with_scratch(pod),
-            },
+            **options,
             cmds=["sh", "-c", _SCRIPT],
             arguments=[stage],
             do_xcom_push=True,
-            # A failing stage says why in its last line.
+            # The last line of a failing stage is its error.
             termination_message_policy="FallbackToLogsOnError",
             log_pod_spec_on_failure=False,
         )
-        given = self.env_vars
-        if isinstance(given, dict):
-            self.env_vars = {**passed_on, **given, REQUEST_VARIABLE: json.dumps(request, allow_nan=False)}
+        env_vars = self.env_vars
+        if isinstance(env_vars, dict):
+            self.env_vars = {**passed_on, **env_vars, REQUEST_VARIABLE: json.dumps(request, allow_nan=False)}
         else:
             from kubernetes.client import V1EnvVar
 
-            ours = {**passed_on, REQUEST_VARIABLE: json.dumps(request, allow_nan=False)}
-            self.env_vars = [*(V1EnvVar(name=key, value=value) for key, value in ours.items()), *given]
+            variables = {**passed_on, REQUEST_VARIABLE: json.dumps(request, allow_nan=False)}
+            self.env_vars = [
+                *(V1EnvVar(name=key, value=value) for key, value in variables.items()),
+                *env_vars,
+            ]
         self._stage = stage
         self._printed: Any = None
-        self._ended: V1ContainerStateTerminated | None = None
+        self._final_state: V1ContainerStateTerminated | None = None
 
     def run_stage(self, context: Context, event: Mapping[str, Any] | None) -> FinishedStage:
-        """Run the pod to its end, or wait for it in the triggerer.
+        """Run the pod until it ends, or wait for it in the triggerer.
 
         Args:
-            context: Airflow's.
-            event: What the triggerer says of the pod, where the task comes back from there.
+            context: Airflow's context.
+            event: The triggerer's event, if the task resumes after the triggerer has waited for the pod.
 
         Returns:
-            How the stage ended, well or not.
+            How the stage ended, also if it failed.
 
         Raises:
             AirflowException: The pod could not be started, or vanished.
-            TaskDeferred: The pod is `deferrable`; the task comes back with an event.
+            TaskDeferred: The pod is `deferrable`; the task resumes with an event.
         """
         self.name = rendered_name(self)
         try:
@@ -128,14 +131,14 @@ class StagePod(KubernetesPodOperator):
             else:
                 self.execute_sync(context)
         except AirflowException:
-            if self._ended is None or self._ended.exit_code == 0:
+            if self._final_state is None or self._final_state.exit_code == 0:
                 raise
-        ended = self._ended
+        state = self._final_state
         return FinishedStage(
             stage=self._stage,
-            returncode=ended.exit_code if ended else 0,
+            returncode=state.exit_code if state else 0,
             stdout=b"" if self._printed is None else json.dumps(self._printed, allow_nan=False).encode(),
-            last_lines=tuple((ended.message or "").splitlines()) if ended else (),
+            last_lines=tuple((state.message or "").splitlines()) if state else (),
             stopped=was_killed(self),
         )
 
@@ -144,14 +147,14 @@ class StagePod(KubernetesPodOperator):
         self.on_kill()
 
     def extract_xcom(self, pod: V1Pod, **options: Any) -> dict[Any, Any] | None:
-        """Read what the stage printed; of one that failed there may be nothing."""
+        """Read the record that the stage printed; a failed stage may have none."""
         printed: dict[Any, Any] | None = super().extract_xcom(pod, **options)
         self._printed = printed
         return printed
 
     def cleanup(self, pod: V1Pod, remote_pod: V1Pod, *arguments: Any, **options: Any) -> None:
-        """Take down how the container ended, before the pod is deleted."""
+        """Note how the container ended, before the pod is deleted."""
         statuses = (remote_pod.status.container_statuses if remote_pod and remote_pod.status else None) or []
         states = [status.state for status in statuses if status.name == self.base_container_name]
-        self._ended = states[0].terminated if states and states[0] else None
+        self._final_state = states[0].terminated if states and states[0] else None
         super().cleanup(pod, remote_pod, *arguments, **options)

@@ -1,13 +1,13 @@
-"""Run one stage in a process of its own, and leave nothing of it behind.
+"""Run one stage in a process of its own, and end all that it started.
 
     operator ──request as JSON──► stdin  ┐
              ◄──one JSON record── stdout ├ python -m redraw STAGE --request -
     task log ◄──line by line───── stderr ┘
-             ◄──REDRAW_CONTROL_FD──────►  credentials, and a sign that the operator lives
+             ◄──REDRAW_CONTROL_FD──────►  credentials; closes if the operator's process ends
 
-The stage leads a process group, which ends as a whole: when the stage ends, when the
-task is stopped or runs out of time, and, because the socket closes, when the operator's
-process is killed. TensorFlow's memory is gone with it, and may be in another interpreter.
+The stage leads a process group. The whole group ends if the stage ends, if the task is stopped or runs out of
+time, and, because the socket closes, if the operator's process is killed. TensorFlow's memory is freed with
+it, and TensorFlow may be in another interpreter.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from redraw_airflow.stages.credentials import answer_credentials
 from redraw_airflow.stages.environment import source_root, stage_environment, stage_flags, stage_python
 from redraw_airflow.stages.log import StageLog
 
-# Airflow's supervisor kills a task that is still there 5 s after it was asked to stop.
+# Airflow's supervisor kills a task that still runs 5 s after it was asked to stop.
 _GRACE_SECONDS = 3.0
 _REAP_SECONDS = 1.0
 _POLL_SECONDS = 0.2
@@ -45,8 +45,8 @@ class FinishedStage:
 
     Attributes:
         stage: Its name.
-        returncode: As `subprocess` gives it: negative for a signal.
-        stdout: All that it printed.
+        returncode: The exit status; negative for a signal.
+        stdout: Its standard output.
         last_lines: The last lines of its log.
         stopped: Whether it was asked to stop.
     """
@@ -63,11 +63,11 @@ class StageProcess:
 
     Args:
         stage: The command of `python -m redraw`.
-        request: What it is asked, as JSON values.
-        gcp_conn_id: The Airflow connection that it may draw access tokens from.
+        request: The stage's request, as JSON values.
+        gcp_conn_id: The Airflow connection that it gets access tokens from.
         python: The interpreter; `REDRAW_PYTHON`, or the one of this process, by default.
         listen: Called with each line of its log.
-        grace_seconds: How long the stage may take to end after SIGTERM; then it is killed.
+        grace_seconds: How long the stage may take to end after SIGTERM before it is killed.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class StageProcess:
         self._stopped = False
 
     def run(self) -> FinishedStage:
-        """Run the stage to its end, logging what it writes.
+        """Run the stage until it ends, and log its standard error.
 
         Returns:
-            How it ended, well or not.
+            How it ended, also if it failed.
 
         Raises:
             AirflowFailException: The interpreter cannot be started.
@@ -104,7 +104,7 @@ class StageProcess:
             try:
                 self._forward(process, stdout.extend, log.feed)
             finally:
-                # An execution timeout is raised in the middle of forwarding.
+                # An execution timeout may be raised while forwarding.
                 if process.poll() is None:
                     self.terminate()
                 self._signal_group(signal.SIGKILL)
@@ -150,7 +150,7 @@ class StageProcess:
                     f"stage {self.stage}: expected a Python interpreter, got {self._python!r}"
                     f" ({err.strerror}). Correct REDRAW_PYTHON or the operator's python."
                 ) from err
-        if self._stopped:  # the task was stopped while the process came up
+        if self._stopped:  # the task was stopped while the process started
             self.terminate()
         return self._process
 
@@ -160,7 +160,7 @@ class StageProcess:
         to_stdout: Callable[[bytes], None],
         to_log: Callable[[bytes], None],
     ) -> None:
-        """Read both pipes until they end, or until the stage does and a descendant holds them."""
+        """Read both pipes until they end, or shortly after the stage if a descendant keeps them open."""
         deadline: float | None = None
         with selectors.DefaultSelector() as selector:
             for pipe, sink in ((process.stdout, to_stdout), (process.stderr, to_log)):
@@ -175,7 +175,7 @@ class StageProcess:
                 if deadline is None and process.poll() is not None:
                     self._signal_group(signal.SIGKILL)
                     deadline = time.monotonic() + _DRAIN_SECONDS
-        # With a bound, wait() polls: without, it holds a lock that terminate() needs in a signal handler.
+        # With a timeout, wait() polls; without, it holds a lock that terminate() needs in a signal handler.
         process.wait(timeout=_FOREVER)
 
     def _signal_group(self, number: signal.Signals) -> None:

@@ -1,6 +1,6 @@
-"""Webhooks out of Airflow connections: for stages, over their socket, and for notifiers.
+"""Webhooks from Airflow connections: for stages, over their socket, and for notifiers.
 
-A stage is answered only for names that the setting `webhooks` lists: it cannot ask for any other connection.
+A stage gets only names that the setting `webhooks` lists: it cannot ask for any other connection.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from redraw.errors import InvalidSetting
 from redraw.publish.events.webhooks import Webhook
 from redraw.settings import WEBHOOKS, webhook_variables
 
-# A shorter path, such as /redraw, is a word that logs need.
+# A shorter path, such as /redraw, is not masked: it may be an ordinary word of logs.
 _SHORTEST_SECRET = 16
 
 
 def grant_webhook(name: str) -> dict[str, Any]:
-    """The URL and the secret of a webhook that receives events, as its connection has them.
+    """The URL and the secret of a webhook that receives events, from its connection.
 
     Raises:
         InvalidSetting: The name is not listed.
@@ -29,18 +29,18 @@ def grant_webhook(name: str) -> dict[str, Any]:
         raise InvalidSetting(
             f"webhook {name}: expected a name of REDRAW_WEBHOOKS, got another one. Add it there."
         )
-    return _connected(name)
+    return _from_connection(name)
 
 
 def find_webhook(name: str) -> Webhook:
-    """A webhook for this process itself; a notifier's need not be one that receives events.
+    """A webhook for this process itself; a notifier may use one that receives no events.
 
     Raises:
-        InvalidSetting: Nothing says what the name stands for.
+        InvalidSetting: There is neither a connection nor a variable of the name.
     """
     variable, url, secret = webhook_variables(name)
     if not url:
-        url, secret = _connected(name).values()
+        url, secret = _from_connection(name).values()
     if not url:
         raise InvalidSetting(
             f"webhook {name}: expected a connection of this name, or {variable}, got neither. Create it."
@@ -48,13 +48,13 @@ def find_webhook(name: str) -> Webhook:
     return Webhook(name=name, url=url, secret=secret or "")
 
 
-def _connected(name: str) -> dict[str, Any]:
-    """Its host is the URL, or only a host, with a schema and a port; its password is the secret."""
+def _from_connection(name: str) -> dict[str, Any]:
+    """The connection's host, with its schema and port unless it is a URL, and its password as the secret."""
     try:
         connection = BaseHook.get_connection(name)
     except AirflowNotFoundException:
         return {"url": None, "secret": None}
-    except Exception as err:  # whatever a secrets backend raises; its text may be a secret
+    except Exception as err:  # from a secrets backend; the error's text may be a secret
         raise InvalidSetting(
             f"webhook {name}: expected a connection of this name, got {type(err).__name__}. Correct it, or"
             " the secrets backend."

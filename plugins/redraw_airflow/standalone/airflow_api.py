@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as a run has to be triggered, watched and read."""
+"""The part of Airflow's REST API that triggers, watches and reads a run."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class TaskState:
 
     Attributes:
         task_id: Its id.
-        state: As Airflow names it; `none` before it is scheduled.
-        try_number: Which try it is at; 0 before the first.
+        state: Airflow's name of the state; `none` before the task is scheduled.
+        try_number: The number of the current try; 0 before the first.
         started: When the try began; None before that.
         ended: When the try ended; None before that.
     """
@@ -56,8 +56,8 @@ class LogLine:
 
     Attributes:
         source: The logger's name; a stage's begins with `redraw.`.
-        text: What was logged.
-        exception: The message of the exception that came with it; empty for none.
+        text: The message.
+        exception: The message of the logged exception; empty if there is none.
     """
 
     source: str
@@ -66,10 +66,10 @@ class LogLine:
 
 
 class AirflowApi:
-    """A client that is logged in to one Airflow; a context that closes its connections."""
+    """A client that is logged in to one Airflow; a context manager that closes its connections."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
-        # A user's proxy knows nothing of this machine's loopback: trust_env is off.
+        # trust_env is off because a user's proxy cannot reach this machine's loopback.
         self._client = httpx.Client(base_url=url, timeout=_REQUEST_SECONDS, trust_env=False)
         self._login = {"username": user, "password": password}
         self._positions: dict[str, dict[str, int]] = {}
@@ -86,10 +86,10 @@ class AirflowApi:
         Args:
             dag_id: The DAG.
             seconds: How long that may take.
-            check: Called at each look; raises when waiting has no use.
+            check: Called at each poll; raises if waiting is useless.
 
         Raises:
-            EmbeddedError: The file fails to import, or was not read in time.
+            EmbeddedError: The file cannot be imported, or was not read in time.
         """
         deadline = time.monotonic() + seconds
         while self._get(f"dags/{dag_id}", absent={}).get("dag_id") != dag_id:
@@ -107,12 +107,12 @@ class AirflowApi:
     def trigger(
         self, dag_id: str, logical_date: str | None = None, conf: Mapping[str, object] | None = None
     ) -> DagRun:
-        """Let the DAG run, and start a run of it.
+        """Unpause the DAG, and start a run of it.
 
         Args:
             dag_id: The DAG.
-            logical_date: As the UI's form sets it; None as other systems leave it.
-            conf: Values of the DAG's parameters other than their defaults.
+            logical_date: The run's logical date, which the UI's form sets; None: the run has none.
+            conf: Values of the DAG's parameters that replace their defaults.
 
         Returns:
             The new run.
@@ -125,32 +125,32 @@ class AirflowApi:
         return _run(self._send("POST", f"dags/{dag_id}/dagRuns", body))
 
     def dag_run(self, dag_id: str, run_id: str) -> DagRun:
-        """The run as it is now."""
+        """The run's current state."""
         return _run(self._get(f"dags/{dag_id}/dagRuns/{run_id}"))
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
-        """The run's tasks as they are now, in the order that they run in."""
-        found = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
-        known = self._positions.get(dag_id, {})
-        # A run is looked at often: asked for once, and again only if the DAG has other tasks by now.
-        if not known or any(task["task_id"] not in known for task in found):
-            known = self._positions[dag_id] = self._order(dag_id)
-        return sorted(map(_task, found), key=lambda task: known.get(task.task_id, 0), reverse=True)
+        """The current states of the run's tasks, in the order in which they run."""
+        tasks = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        positions = self._positions.get(dag_id, {})
+        # The order is fetched once, and again only if the DAG has new tasks.
+        if not positions or any(task["task_id"] not in positions for task in tasks):
+            positions = self._positions[dag_id] = self._order(dag_id)
+        return sorted(map(_task, tasks), key=lambda task: positions.get(task.task_id, 0), reverse=True)
 
     def _order(self, dag_id: str) -> dict[str, int]:
         tasks = self._get(f"dags/{dag_id}/tasks")["tasks"]
         downstream = {task["task_id"]: task["downstream_task_ids"] for task in tasks}
-        # From the last to the first.
+        # From the last task to the first.
         return {task: number for number, task in enumerate(TopologicalSorter(downstream).static_order())}
 
     def log(self, dag_id: str, run_id: str, task: TaskState) -> list[LogLine]:
-        """The log of the task's current try, as far as it is written."""
+        """The log of the task's current try so far."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
         content = self._get(path, absent={}).get("content", [])
         return [_log_line(item) for item in content if isinstance(item, dict)]
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """What the task returned.
+        """The value that the task returned.
 
         Raises:
             EmbeddedError: It returned nothing.

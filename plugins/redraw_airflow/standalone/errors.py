@@ -1,4 +1,4 @@
-"""What can keep the embedded default from running.
+"""The errors of the embedded default.
 
 RedrawError
 └── EmbeddedError               the machine, a service, or a task of the run; one line says which

@@ -1,4 +1,4 @@
-"""What the machine must offer before anything is started, and what is left of it afterwards."""
+"""The state folder and the ports: checked before anything starts, and removed afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from redraw_airflow.standalone.settings import HOST
 _SPACE_BYTES = 500_000_000
 _FOLDERS = ("airflow", "gcs", "logs", "cache", "work")
 _FILES = ("passwords.json", "services.json", "storage-token", "lock", "made-by-redraw")
-# The first is in each state folder from its first moment on; the others are in those of earlier versions.
+# Files that mark a state folder of ours: each folder has the first; those of earlier versions have the
+# others.
 _MARKS = ("made-by-redraw", "storage-token", "services.json")
 
 
@@ -22,7 +23,7 @@ def prepare_state(state: Path) -> None:
     """Make the state folder, readable only by its owner, on a disk that has room for it.
 
     Raises:
-        EmbeddedError: The folder cannot be made, or holds what is not ours, or the disk is full.
+        EmbeddedError: The folder cannot be made or has other files, or the disk is full.
     """
     try:
         state.mkdir(parents=True, exist_ok=True)
@@ -48,9 +49,9 @@ def prepare_state(state: Path) -> None:
 
 
 def remove_state(state: Path) -> None:
-    """Remove what was made in the state folder, and the folder unless it holds more.
+    """Remove our files from the state folder, and the folder if it is empty then.
 
-    `REDRAW_STATE` may name any folder: what else stands there is not ours to remove.
+    `REDRAW_STATE` may name any folder, so other files in it must stay.
 
     Raises:
         EmbeddedError: `make run` did not make the folder.
@@ -73,18 +74,18 @@ def _is_ours(state: Path) -> bool:
     return any((state / mark).exists() for mark in _MARKS)
 
 
-def check_ports(wanted: Mapping[str, int]) -> None:
-    """See that nothing listens where a service is going to.
+def check_ports(ports: Mapping[str, int]) -> None:
+    """Check that the services' ports are free.
 
     Args:
-        wanted: The environment variable that sets the port, and the port.
+        ports: The environment variable that sets a port, and the port.
 
     Raises:
-        EmbeddedError: One is taken; the message names it.
+        EmbeddedError: A port is in use; the message names it.
     """
-    for variable, port in wanted.items():
+    for variable, port in ports.items():
         with socket.socket() as probe:
-            # What a server that just ended leaves behind is no listener.
+            # A port that a server has just released counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))

@@ -1,7 +1,6 @@
-"""Background processes that outlive the command that starts them, and are ended exactly.
+"""Background processes that outlive the command that starts them, and can be ended exactly.
 
-A process is known by its id and the time it started, so that one which was given the
-same id later is never taken for it.
+A process is identified by its id and its start time, because another process may get the same id later.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from pathlib import Path
 
 import psutil
 
-# The kernel's boot time, from which the start is counted, moves when the clock is set.
+# Start times count from the kernel's boot time, which moves when the clock is set.
 _CLOCK_TOLERANCE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A process in the background, and what it leads.
+    """A process in the background, which leads a session.
 
     Attributes:
-        name: What it is to a user.
-        pid: Of the process, which leads a session.
+        name: Its name for users.
+        pid: Its process id.
         created: When it started, in seconds since the epoch.
-        log: The file that takes its output.
+        log: The file of its output.
     """
 
     name: str
@@ -44,35 +43,35 @@ class Service:
         return False
 
     def family(self) -> set[psutil.Process]:
-        """All of its session, also when its leader died, and whatever descends from them."""
+        """The processes of its session, even if its leader has ended, and their descendants."""
         with suppress(psutil.NoSuchProcess):
             if not self._is(psutil.Process(self.pid)):
-                # The id is another's, and none is given out while its session still lives.
+                # Another process has the id, so the session is gone: ids of living sessions are not reused.
                 return set()
         members = [process for process in psutil.process_iter() if _session(process) == self.pid]
-        found = set(members)
+        family = set(members)
         for member in members:
             with suppress(psutil.NoSuchProcess):
-                found.update(member.children(recursive=True))
-        return found
+                family.update(member.children(recursive=True))
+        return family
 
     def _is(self, process: psutil.Process) -> bool:
         return abs(process.create_time() - self.created) < _CLOCK_TOLERANCE
 
 
 def start_service(name: str, command: list[str], environment: Mapping[str, str], log: Path) -> Service:
-    """Start a program that goes on after this one has ended.
+    """Start a program that continues after this one has ended.
 
     Args:
-        name: What it is to a user.
+        name: Its name for users.
         command: The program and its arguments.
         environment: All of its environment.
-        log: The file that its output goes to.
+        log: The file for its output.
 
     Raises:
-        OSError: The program cannot be run, or the log not be written.
+        OSError: The program cannot be started, or the log cannot be written.
     """
-    # Not subprocess: its Popen warns, rightly elsewhere, when it is forgotten before its process ends.
+    # Not subprocess: its Popen warns if it is deleted before its process ends.
     pid = os.posix_spawnp(
         command[0],
         command,
@@ -89,13 +88,13 @@ def start_service(name: str, command: list[str], environment: Mapping[str, str],
 
 
 def end_services(services: Iterable[Service], seconds: float = 20.0) -> None:
-    """End services and everything that they started; return when all of it is gone.
+    """End services and everything that they started, and wait until all have ended.
 
-    They are asked to end (SIGTERM), and killed when they have not within the bound.
+    They get SIGTERM, and SIGKILL if they have not ended in time.
 
     Args:
-        services: What to end; those that no longer run are passed over.
-        seconds: How long they may take to end by themselves.
+        services: The services to end; those that no longer run are skipped.
+        seconds: How long they may take to end.
     """
     family = {process for service in services for process in service.family()}
     for end in (psutil.Process.terminate, psutil.Process.kill):
@@ -107,7 +106,7 @@ def end_services(services: Iterable[Service], seconds: float = 20.0) -> None:
 
 
 def last_lines(log: str, count: int = 5) -> tuple[str, ...]:
-    """The last lines of a log that hold something."""
+    """The last lines of a log that are not empty."""
     try:
         with Path(log).open(errors="replace") as file:
             return tuple(deque((line.rstrip() for line in file if line.strip()), maxlen=count))
@@ -122,7 +121,7 @@ def _signal(processes: Iterable[psutil.Process], end: Callable[[psutil.Process],
 
 
 def _is_gone(process: psutil.Process) -> bool:
-    # A container's first process may never collect its dead: a zombie is gone.
+    # A zombie counts as gone, because a container's first process may never reap it.
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Show a run's tasks while they run: a table that changes on a terminal, plain lines elsewhere."""
+"""Show a run's tasks while they run: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def watch_run(api: AirflowApi, dag_id: str, run: DagRun, console: Console, check
     """Show the run until it has ended.
 
     Args:
-        api: Where it runs.
+        api: The client of its Airflow.
         dag_id: Its DAG.
         run: The run.
         console: Where to show it.
-        check: Called at each look; raises when the run can no longer go on.
+        check: Called at each poll; raises if the run can no longer continue.
 
     Raises:
         EmbeddedError: A task failed; its error line is the message.
@@ -61,15 +61,15 @@ def _row(api: AirflowApi, dag_id: str, run: DagRun, task: TaskState, rows: dict[
     settled = before is not None and before.task == task and task.state != "running"
     if before is not None and settled:
         return before
-    lines = _said(api, dag_id, run, task)
+    lines = _stage_lines(api, dag_id, run, task)
     if task.state not in ("failed", "up_for_retry"):
-        # Others log errors that the task gets over, such as Airflow of a bundle without its connection.
+        # Other loggers report errors that do not fail the task, such as a bundle without its connection.
         lines = [line for line in lines if line.source.startswith("redraw.")]
     return _Row(task=task, line=_last_line(lines[-1]) if lines else "")
 
 
-def _said(api: AirflowApi, dag_id: str, run: DagRun, task: TaskState) -> list[LogLine]:
-    """What the stage of the task's current try logged, and what the try failed with."""
+def _stage_lines(api: AirflowApi, dag_id: str, run: DagRun, task: TaskState) -> list[LogLine]:
+    """The lines that the stage of the task's current try logged, and those with exceptions."""
     if task.try_number == 0:
         return []
     lines = api.log(dag_id, run.run_id, task)
@@ -86,10 +86,10 @@ def _failure(api: AirflowApi, dag_id: str, run: DagRun, tasks: list[TaskState]) 
     failed = [task for task in tasks if task.state == "failed"]
     if not failed:
         return EmbeddedError(f"run {run.run_id}: expected success, got a failed run. Look at it in the UI.")
-    reasons = [line.exception for line in _said(api, dag_id, run, failed[0]) if line.exception]
+    reasons = [line.exception for line in _stage_lines(api, dag_id, run, failed[0]) if line.exception]
     reason = reasons[-1] if reasons else "failed, and its log has no error. Look at it in the UI."
-    first, *more = reason.strip().splitlines()
-    return EmbeddedError(f"task {failed[0].task_id}: {first}", tuple(more))
+    summary, *more = reason.strip().splitlines()
+    return EmbeddedError(f"task {failed[0].task_id}: {summary}", tuple(more))
 
 
 @contextmanager
@@ -122,8 +122,8 @@ class _PlainLines:
 
     def show(self, rows: list[_Row]) -> None:
         for row in rows:
-            seen = (row.task.state, row.line)
-            if row.task.state != "none" and self._shown.get(row.task.task_id) != seen:
-                self._shown[row.task.task_id] = seen
+            state = (row.task.state, row.line)
+            if row.task.state != "none" and self._shown.get(row.task.task_id) != state:
+                self._shown[row.task.task_id] = state
                 text = f"{row.task.task_id:<10} {row.task.state:<9} {row.task.seconds:6.1f} s  {row.line}"
                 self._console.print(Text(text.rstrip()), soft_wrap=True)

@@ -1,9 +1,8 @@
 """Start the storage server and Airflow's components, and wait until they answer.
 
-Airflow's four components are started one by one, not by `airflow standalone`: that
-opens the log servers of scheduler and triggerer on every interface (their address is
-fixed in `airflow/utils/serve_logs/core.py`, the flag that leaves them out is not passed
-on), and it goes on as if nothing had happened when a component of it ends.
+Airflow's four components are started one by one, not by `airflow standalone`. That command opens the log
+servers of scheduler and triggerer on every interface (`airflow/utils/serve_logs/core.py` fixes their address,
+and the command does not pass on the flag that omits them), and it continues if one of its components ends.
 """
 
 from __future__ import annotations
@@ -38,24 +37,24 @@ _COMPONENTS = {
 
 
 def start_services(settings: Settings, before: Instance | None, say: Callable[[str], None]) -> Instance:
-    """Start whatever of the instance does not run, and wait until all of it is healthy.
+    """Start the services of the instance that are not running, and wait until all are healthy.
 
     Args:
-        settings: Where to listen and keep state.
-        before: What was started earlier.
-        say: Called with each step, a line at a time.
+        settings: The ports and the state folder.
+        before: The services that were started earlier.
+        say: Called with a line for each step.
 
     Raises:
-        EmbeddedError: A port is taken, a service ended, or one is not healthy within
-            its bound; what this call started is ended again.
+        EmbeddedError: A port is in use, or a service ended or is not healthy in time. The services that this
+            call started are ended again.
     """
     services = before.running() if before else {}
     check_ports(_ports(settings, services))
-    kept = set(services)
+    earlier = set(services)
     try:
         _start(settings, services, say)
     except EmbeddedError:
-        end_services(service for name, service in services.items() if name not in kept)
+        end_services(service for name, service in services.items() if name not in earlier)
         raise
     return _keep(settings, services)
 
@@ -69,26 +68,26 @@ def start_storage(
     """Start the storage server, unless it runs, and make its buckets.
 
     Args:
-        settings: Where it listens and keeps its objects.
-        services: What runs; the server is put among them.
-        say: Called with what is started.
-        command: Another storage server than Redraw's own.
+        settings: The port and the state folder.
+        services: The running services; the server is added to them.
+        say: Called with a line for each step.
+        command: The command of another storage server than Redraw's own.
 
     Raises:
-        EmbeddedError: It ended, or does not answer within its bound.
+        EmbeddedError: The server ended, or does not answer in time.
     """
     if _STORAGE not in services:
         say(f"Starting the storage server on {settings.gcs_url}.")
-        # Nothing of Airflow's environment, nor of the user's: it needs none of it.
+        # It needs no environment, neither Airflow's nor the user's.
         _launch(settings, services, _STORAGE, command or _storage_command(settings), {})
     _wait(services, lambda: _has_buckets(settings), _STORAGE, settings.gcs_url, _STORAGE_SECONDS)
 
 
 def check_services(services: Iterable[Service]) -> None:
-    """See that every service still runs.
+    """Check that every service still runs.
 
     Raises:
-        EmbeddedError: One ended; the end of its log is shown.
+        EmbeddedError: A service ended; the error shows the end of its log.
     """
     for service in services:
         if not service.is_running():
@@ -100,13 +99,13 @@ def check_services(services: Iterable[Service]) -> None:
 
 
 def read_password(settings: Settings, user: str = "admin") -> str:
-    """The password of a user of this Airflow, made up at the first call."""
-    kept = settings.passwords
-    passwords = json.loads(kept.read_text()) if kept.exists() else {}
+    """The password of a user of this Airflow, generated at the first call."""
+    path = settings.passwords
+    passwords = json.loads(path.read_text()) if path.exists() else {}
     missing = [name for name in USERS if name not in passwords]
     if missing:
-        kept.touch(mode=0o600)
-        kept.write_text(
+        path.touch(mode=0o600)
+        path.write_text(
             json.dumps(passwords | {name: secrets.token_urlsafe(12) for name in missing}, allow_nan=False)
         )
         return read_password(settings, user)
@@ -136,7 +135,7 @@ def _launch(
 ) -> None:
     log = settings.logs / f"{name.replace(' ', '-')}.log"
     services[name] = start_service(name, command, environment, log)
-    # Written down one by one, so that whatever happens next, 'make stop' finds it.
+    # Saved after each start, so that 'make stop' finds it in any case.
     _keep(settings, services)
 
 
@@ -157,7 +156,7 @@ def _ports(settings: Settings, running: dict[str, Service]) -> dict[str, int]:
 def _storage_command(settings: Settings) -> list[str]:
     read_token(settings)
     return [
-        # Isolated: no module of the folder that it is started in takes the place of one of its own.
+        # -I: modules of the current folder must not shadow its own.
         sys.executable,
         "-I",
         "-m",
@@ -177,7 +176,7 @@ def _migrate(settings: Settings) -> None:
     log = settings.logs / "database.log"
     command = [sys.executable, "-m", "airflow", "db", "migrate"]
     with log.open("wb") as output:
-        done = subprocess.run(  # noqa: S603 - this environment's own Airflow
+        process = subprocess.run(  # noqa: S603 - this environment's own Airflow
             command,
             env=airflow_environment(settings),
             stdin=subprocess.DEVNULL,
@@ -185,9 +184,9 @@ def _migrate(settings: Settings) -> None:
             stderr=output,
             check=False,
         )
-    if done.returncode:
+    if process.returncode:
         raise EmbeddedError(
-            f"airflow db migrate: expected exit status 0, got {done.returncode}, in {log}."
+            f"airflow db migrate: expected exit status 0, got {process.returncode}, in {log}."
             " If the database is of another version of Airflow, 'make clean' removes it.",
             last_lines(str(log)),
         )
@@ -216,8 +215,8 @@ def _is_healthy(settings: Settings) -> bool:
         parts = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError):
         return False
-    needed = ("metadatabase", "scheduler", "dag_processor")
-    return all(parts.get(part, {}).get("status") == "healthy" for part in needed)
+    required = ("metadatabase", "scheduler", "dag_processor")
+    return all(parts.get(part, {}).get("status") == "healthy" for part in required)
 
 
 def _wait(

@@ -1,4 +1,4 @@
-"""Where the embedded default keeps its state and listens, and the environment of its processes."""
+"""The state folder and the ports of the embedded default, and the environment of its processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from redraw_airflow.settings import AIRFLOW_PORT, CHECKPOINTS, GCS_PORT, MODEL_B
 from redraw_airflow.standalone.errors import EmbeddedError
 
 HOST = "127.0.0.1"
-# Airflow's users and their roles: who may do anything, and who may only look.
+# Airflow's users and their roles: one may do anything, one may only look.
 USERS = {"admin": "admin", "viewer": "viewer"}
 
 
@@ -27,10 +27,10 @@ class Settings:
 
     Attributes:
         root: The checkout.
-        state: The folder that holds everything that it writes.
-        airflow_port: Of Airflow's UI and REST API.
-        gcs_port: Of the storage server.
-        fixed: The ports that the environment asks for, by service.
+        state: The folder of everything that it writes.
+        airflow_port: The port of Airflow's UI and REST API.
+        gcs_port: The port of the storage server.
+        fixed: The services whose ports the environment sets.
     """
 
     root: Path
@@ -41,22 +41,22 @@ class Settings:
 
     @property
     def airflow_url(self) -> str:
-        """Where Airflow's UI and REST API answer."""
+        """The address of Airflow's UI and REST API."""
         return f"http://{HOST}:{self.airflow_port}"
 
     @property
     def gcs_url(self) -> str:
-        """Where the storage server answers."""
+        """The address of the storage server."""
         return f"http://{HOST}:{self.gcs_port}"
 
     @property
     def model_bucket(self) -> BucketUri:
-        """Where versions are published."""
+        """The bucket of published versions."""
         return BucketUri("gs://redraw-models")
 
     @property
     def checkpoint_bucket(self) -> BucketUri:
-        """Where the checkpoint catalogue is."""
+        """The bucket of the checkpoint catalogue."""
         return BucketUri("gs://redraw-checkpoints")
 
     @property
@@ -66,7 +66,7 @@ class Settings:
 
     @property
     def token_file(self) -> Path:
-        """The file of the token that the storage server asks for."""
+        """The file of the storage server's token."""
         return self.state / "storage-token"
 
     @property
@@ -79,11 +79,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings from environment variables.
 
     Args:
-        environment: `REDRAW_STATE` (default `.redraw` in the checkout),
-            `REDRAW_AIRFLOW_PORT` (8080) and `REDRAW_GCS_PORT` (4443) count.
+        environment: The variables `REDRAW_STATE` (default `.redraw` in the checkout), `REDRAW_AIRFLOW_PORT`
+            (8080) and `REDRAW_GCS_PORT` (4443).
 
     Raises:
-        EmbeddedError: A port that is no port.
+        EmbeddedError: A setting is malformed.
     """
     root = Path(__file__).resolve().parents[3]
     ports = {"airflow": AIRFLOW_PORT, "gcs": GCS_PORT}
@@ -100,7 +100,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def read_token(settings: Settings) -> str:
-    """The token that the storage server asks for, made up at the first call; only its owner may read it."""
+    """The storage server's token, generated at the first call; only its owner may read the file."""
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = os.open(settings.token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -122,7 +122,7 @@ def stage_environment(settings: Settings) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "STORAGE_EMULATOR_HOST": settings.gcs_url,
         STORAGE_TOKEN.variable: read_token(settings),
-        # A user's proxy knows nothing of this machine's loopback.
+        # A user's proxy cannot reach this machine's loopback.
         "NO_PROXY": ",".join(filter(None, direct)),
         "no_proxy": ",".join(filter(None, direct)),
         MODEL_BUCKET.variable: settings.model_bucket,
@@ -133,14 +133,14 @@ def stage_environment(settings: Settings) -> dict[str, str]:
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
-    """The environment of Airflow's components; no AIRFLOW setting of the user's leaks in.
+    """The environment of Airflow's components, without the user's own AIRFLOW variables.
 
     Source:
         https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html
     """
     home = settings.state / "airflow"
     environment = stage_environment(settings)
-    # Stages get the storage server's token as any other credentials: from the connection, over their pipe.
+    # Stages get the storage server's token like other credentials: from the connection, over their socket.
     connection = {
         "conn_type": "google_cloud_platform",
         "password": environment.pop(STORAGE_TOKEN.variable),
@@ -168,7 +168,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     return environment | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection, allow_nan=False),
-        # This machine is its user's own.
+        # The user owns this machine.
         TRY_IT.variable: "1",
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
     }

@@ -1,4 +1,4 @@
-"""What runs, written down in the state folder: the services, their ports, and one starter at a time."""
+"""The running services and their ports, saved in the state folder, and a lock for one command at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Instance:
     Attributes:
         airflow_port: The port that Airflow listens on.
         gcs_port: The port that the storage server listens on.
-        services: Name to service, in the order they were started.
+        services: Name to service, in the order in which they were started.
     """
 
     airflow_port: int
@@ -41,10 +41,10 @@ class Instance:
 
 
 def read_instance(state: Path) -> Instance | None:
-    """What the state folder says was started; None when nothing was.
+    """Read the services that were started from the state folder; None if there are none.
 
     Raises:
-        EmbeddedError: The file was damaged.
+        EmbeddedError: The file is damaged.
     """
     path = _path(state)
     try:
@@ -59,7 +59,7 @@ def read_instance(state: Path) -> Instance | None:
 
 
 def keep_instance(state: Path, instance: Instance) -> None:
-    """Write the services down, so that a later command finds them."""
+    """Save the services, so that a later command finds them."""
     path = _path(state)
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps({SCHEMA: _SCHEMA, **encode_dataclass(instance)}, indent=2, allow_nan=False))
@@ -67,7 +67,7 @@ def keep_instance(state: Path, instance: Instance) -> None:
 
 
 def forget_instance(state: Path) -> None:
-    """Write down that nothing runs any more."""
+    """Save that nothing is running."""
     _path(state).unlink(missing_ok=True)
 
 
@@ -75,16 +75,16 @@ def keep_ports(settings: Settings, instance: Instance | None) -> Settings:
     """The settings with the ports of an instance that still runs.
 
     Raises:
-        EmbeddedError: Another port is asked for than the one it listens on.
+        EmbeddedError: The settings name another port than the one it listens on.
     """
     if instance is None or not instance.running():
         return settings
     ports = {"airflow": instance.airflow_port, "gcs": instance.gcs_port}
-    asked = {"airflow": settings.airflow_port, "gcs": settings.gcs_port}
+    configured = {"airflow": settings.airflow_port, "gcs": settings.gcs_port}
     for service in sorted(settings.fixed):
-        if asked[service] != ports[service]:
+        if configured[service] != ports[service]:
             raise EmbeddedError(
-                f"{settings.state}: expected port {asked[service]} for {service}, got one that runs on"
+                f"{settings.state}: expected port {configured[service]} for {service}, got one that runs on"
                 f" {ports[service]}. Run 'make stop' first, or leave the port out."
             )
     return dataclasses.replace(settings, airflow_port=ports["airflow"], gcs_port=ports["gcs"])
@@ -95,7 +95,7 @@ def lock_state(state: Path) -> Iterator[None]:
     """Keep other commands from starting or ending services of this folder.
 
     Raises:
-        EmbeddedError: Another command is at it.
+        EmbeddedError: Another command has the lock.
     """
     with (state / "lock").open("w") as file:
         try:

@@ -1,4 +1,4 @@
-"""Show what a run published, and let the published model answer."""
+"""Show the version that a run published, and the answers of the published model."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _ASK_SECONDS = 300.0
 
 
 def show_release(console: Console, release: Release) -> None:
-    """Print the release: what was published where, its metrics and its signatures."""
+    """Print the release: its version, place, metrics and signatures."""
     counts = Counter(check.status.replace("_", " ") for check in release.report.checks)
-    say = {
+    facts = {
         "Published": f"{release.model} {release.version}",
         "URI": release.uri,
         "Digest": release.digest,
@@ -33,7 +33,7 @@ def show_release(console: Console, release: Release) -> None:
         "Metrics": format_metrics(release.checkpoint.metrics),
     }
     console.print()
-    for name, value in say.items():
+    for name, value in facts.items():
         console.print(Text.assemble((f"{name:<10}", "bold"), value), soft_wrap=True)
     table = Table()
     for column in ("Signature", "Inputs", "Outputs"):
@@ -44,10 +44,10 @@ def show_release(console: Console, release: Release) -> None:
 
 
 def ask_release(settings: Settings, release: Release) -> Prediction:
-    """Fetch the published version back from its bucket and let it answer its examples.
+    """Fetch the published version from its bucket and have it answer its examples.
 
     Raises:
-        EmbeddedError: It does not answer.
+        EmbeddedError: The version does not answer.
     """
     command = [
         sys.executable,
@@ -62,7 +62,7 @@ def ask_release(settings: Settings, release: Release) -> Prediction:
         str(release.version),
     ]
     try:
-        done = subprocess.run(  # noqa: S603 - this program's own command line
+        process = subprocess.run(  # noqa: S603 - this program's own command line
             command,
             env=stage_environment(settings),
             cwd=settings.root,
@@ -72,16 +72,16 @@ def ask_release(settings: Settings, release: Release) -> Prediction:
             timeout=_ASK_SECONDS,
             check=False,
         )
-        lines = done.stderr.strip().splitlines()
-        if done.returncode:
+        lines = process.stderr.strip().splitlines()
+        if process.returncode:
             raise EmbeddedError(f"{release.uri}: expected an answer, got: {lines[-1]}", tuple(lines[-5:]))
-        return Prediction.from_text(done.stdout, release.uri)
+        return Prediction.from_text(process.stdout, release.uri)
     except (subprocess.TimeoutExpired, InvalidRecord) as err:
         raise EmbeddedError(f"{release.uri}: expected the published model's answers, got: {err}") from err
 
 
 def show_prediction(console: Console, prediction: Prediction) -> None:
-    """Print the labels of the first ten examples, and what the model answered."""
+    """Print the labels of the first ten examples, and the model's answers."""
     rows = prediction.rows[:10]
     right = sum(row.correct for row in rows)
     console.print(f"\nAnswers of the published model, fetched from {prediction.uri}", soft_wrap=True)

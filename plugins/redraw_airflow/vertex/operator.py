@@ -1,12 +1,11 @@
-"""An operator for those who serve from Vertex AI: what is published becomes a version of a model there.
+"""An operator that registers published versions as versions of a model in Vertex AI.
 
     register = RegisterVertexModelOperator(
         task_id="register", release=push.output, region="europe-west4",
         container_image="europe-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest",
     )
 
-It stands in a module of its own, and imports the Google provider's hook when it runs: a DAG that does
-without it pays nothing.
+It imports the Google provider's hook only when it runs, so that other DAGs do not import it.
 """
 
 from __future__ import annotations
@@ -45,13 +44,13 @@ _UPLOAD_SECONDS = 1800.0
 
 @dataclass(frozen=True, kw_only=True)
 class VertexRegistration(Record):
-    """A published version as Vertex AI knows it.
+    """A published version in Vertex AI.
 
     Attributes:
         model: The definition's name.
         version: Redraw's version.
-        digest: As `Release.digest`.
-        name: Vertex AI's resource name, with its own number of the version behind an `@`.
+        digest: The digest of the version's files.
+        name: Vertex AI's resource name, with Vertex AI's number of the version after an `@`.
         created: Whether this run registered it; otherwise it was registered already.
         aliases: Alias to Vertex AI's number of the version that has it now.
     """
@@ -67,22 +66,22 @@ class VertexRegistration(Record):
 class RegisterVertexModelOperator(PlacesOperator):
     """Register a published version with Vertex AI, and let its aliases follow the live pointer.
 
-    A version that is registered already is found by its labels and left as it is, so the task may be run
-    again. Do not run two such tasks of one model at once: Vertex AI has no way to decide which one wins.
+    The operator finds a registered version by its labels and leaves it as it is, so the task may run again.
+    Do not run two such tasks of one model at once: Vertex AI cannot decide which one wins.
 
     Its XCom is a `VertexRegistration` as JSON values.
 
     Args:
         container_image: The image that serves it.
         region: Vertex AI's region, such as `europe-west4`.
-        release: What a push, or an operator that moves the live pointer, returned.
+        release: The output of a push, or of an operator that moves the live pointer.
         model: Without `release`: the definition's name.
         version: Without `release`: the version.
         bucket: `gs://` URI of the model bucket.
         vertex_model: The model's ID in Vertex AI; the definition's name by default.
         project_id: The Google Cloud project; the connection's by default.
         gcp_conn_id: The Airflow connection, for Vertex AI and for the bucket.
-        impersonation_chain: Service accounts to act as in Vertex AI, as the Google provider takes them.
+        impersonation_chain: Service accounts to impersonate in Vertex AI, in the Google provider's form.
         upload_timeout: Seconds that Vertex AI may take to register a version.
         kwargs: Those of `BaseOperator`.
 
@@ -139,13 +138,13 @@ class RegisterVertexModelOperator(PlacesOperator):
         """Register the version, and move the aliases.
 
         Args:
-            context: Airflow's.
+            context: Airflow's context.
 
         Returns:
             The `VertexRegistration`, as JSON values.
 
         Raises:
-            AirflowFailException: The version is not published, the bucket or Vertex AI refuses.
+            AirflowFailException: The version is not published, or the bucket or Vertex AI refuses.
             AirflowException: The bucket or Vertex AI does not answer; a retry may help.
         """
         with _as_task_failures():
@@ -154,14 +153,9 @@ class RegisterVertexModelOperator(PlacesOperator):
             release = self._published(storage)
             target = self._target(release.model)
             name, created = register_release(target, release, self.container_image)
-            self.log.info(
-                "%s %s %s: %s",
-                release.model,
-                release.version,
-                "registered" if created else "is registered",
-                name,
-            )
-            # The pointer is read last: what it says is then as new as can be.
+            status = "registered" if created else "is registered"
+            self.log.info("%s %s %s: %s", release.model, release.version, status, name)
+            # Read the pointer last, so that it is as new as possible.
             aliases = move_aliases(target, read_pointer(storage, release.model))
         return VertexRegistration(
             model=release.model,
@@ -184,28 +178,28 @@ class RegisterVertexModelOperator(PlacesOperator):
             return open_storage(BucketUri(place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)))
 
     def _published(self, storage: Storage) -> Release:
-        """The release as the bucket has it now, checked against the record that was given."""
-        given = self.release or {"model": self.model, "version": self.version}
-        model, version = given.get("model"), integer("version", given.get("version"))
+        """The bucket's current release record, checked against the operator's argument."""
+        argument = self.release or {"model": self.model, "version": self.version}
+        model, version = argument.get("model"), integer("version", argument.get("version"))
         if not model or version is None:
             raise InvalidRequest(
                 f"release: expected the record of a push or of the live pointer, or model and version, got"
                 f" model {model!r} and version {version!r}. Pass push.output, or both."
             )
-        found = read_release(storage, ModelName(model), version)
-        if found is None or found.pruned:
+        release = read_release(storage, ModelName(model), version)
+        if release is None or release.pruned:
             raise VersionNotFound(
                 f"{storage.uri}/{model}: expected the published version {version}, got"
-                f" {'none' if found is None else 'one that was pruned'}. Register one that"
+                f" {'none' if release is None else 'one that was pruned'}. Register one that"
                 " 'redraw releases' lists."
             )
-        # Of a live pointer's record there is no digest to hold it to.
-        if given.get("digest", found.digest) != found.digest:
+        # A live pointer's record has no digest to check against.
+        if argument.get("digest", release.digest) != release.digest:
             raise ObjectConflict(
-                f"{found.uri}: expected the digest {given['digest']} of the given release, got"
-                f" {found.digest}. The record is another bucket's: correct bucket."
+                f"{release.uri}: expected the digest {argument['digest']} of the given release, got"
+                f" {release.digest}. The record is another bucket's: correct bucket."
             )
-        return found
+        return release
 
     def _target(self, model: str) -> VertexModel:
         hook = self.open_hook()
@@ -226,24 +220,24 @@ class RegisterVertexModelOperator(PlacesOperator):
 
 @contextmanager
 def _as_task_failures() -> Iterator[None]:
-    """What a retry can fix lets Airflow try again; anything else fails the task at once."""
+    """Turn errors that a retry may fix into `AirflowException`, and others into `AirflowFailException`."""
     from google.api_core import exceptions
 
-    passing = (
+    temporary = (
         exceptions.ServerError,
         exceptions.TooManyRequests,
         exceptions.Aborted,
-        # The try before this one asked for the model's first version, which was not listed yet.
+        # The last try requested the model's first version, which was not listed yet.
         exceptions.AlreadyExists,
         exceptions.RetryError,
-        # The operation is not done within its time: it may still be when the next try looks.
+        # The operation took too long; it may be done at the next try.
         TimeoutError,
     )
     try:
         yield
     except RedrawError as err:
         raise (AirflowException if err.retryable else AirflowFailException)(str(err)) from err
-    except passing as err:
+    except temporary as err:
         raise AirflowException(f"Vertex AI: expected an answer, got {err}. Run the task again.") from err
     except exceptions.GoogleAPICallError as err:
         raise AirflowFailException(

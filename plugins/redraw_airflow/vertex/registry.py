@@ -1,9 +1,9 @@
-"""A model in Vertex AI's Model Registry: registers a published version, once, and moves the aliases.
+"""A model in Vertex AI's Model Registry: registers each published version once, and moves the aliases.
 
-Vertex AI numbers versions itself. Labels say which of the bucket's versions one is: `redraw-model`,
-`redraw-version`, and the digest in two halves. The bucket decides what the aliases are on, they follow.
+Vertex AI numbers versions itself. Labels identify the bucket's version: `redraw-model`, `redraw-version`, and
+the digest in two halves. The aliases follow the bucket's live pointer.
 
-Imported with the operator when a DAG file is parsed, so nothing of Google's is imported at its top.
+Airflow imports this module when it parses a DAG file, so Google's libraries are imported only in functions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.providers.google.cloud.hooks.vertex_ai.model_service import ModelServiceHook
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# This label says which of ours a version of Vertex AI is.
+# The label of a version in Vertex AI with Redraw's version number.
 VERSION_LABEL = "redraw-version"
 _DIGEST_LABELS = ("redraw-digest-1", "redraw-digest-2")
 
@@ -33,9 +33,9 @@ class VertexModel:
     """A model of Vertex AI that versions are registered under.
 
     Attributes:
-        hook: The Google provider's.
+        hook: The Google provider's hook.
         project_id: The Google Cloud project.
-        region: Such as `europe-west4`.
+        region: Vertex AI's region, such as `europe-west4`.
         model_id: The last part of its resource name: lower-case letters, digits, `_` and `-`.
         timeout: Seconds that a registration may take.
     """
@@ -48,15 +48,15 @@ class VertexModel:
 
     @property
     def place(self) -> dict[str, str]:
-        """Project and region, as the hook's methods take them."""
+        """Project and region, as arguments of the hook's methods."""
         return {"project_id": self.project_id, "region": self.region}
 
     def numbered(self, version: Any) -> dict[str, str]:
-        """One of its versions, as the hook's methods take it."""
+        """One of its versions, as arguments of the hook's methods."""
         return {**self.place, "model_id": f"{self.model_id}@{version.version_id}"}
 
     def versions(self) -> list[Any]:
-        """Its versions, as Vertex AI describes them; none where there is no such model yet."""
+        """Vertex AI's descriptions of its versions; none if there is no such model yet."""
         from google.api_core.exceptions import NotFound
 
         try:
@@ -66,17 +66,17 @@ class VertexModel:
 
 
 def numbered_name(version: Any) -> str:
-    """A version's resource name with Vertex AI's number of it, as `projects/…/models/mnist@3`."""
+    """A version's resource name with its number, such as `projects/…/models/mnist@3`."""
     return f"{version.name.partition('@')[0]}@{version.version_id}"
 
 
 def _release_labels(release: Release) -> dict[str, str]:
-    """What marks a version of Vertex AI as this release.
+    """The labels that mark a version in Vertex AI as this release.
 
-    A label's value holds 63 characters at most, and a SHA-256 has 64 digits: it takes two.
+    A label's value has at most 63 characters, and a SHA-256 has 64 digits, so it needs two labels.
 
     Raises:
-        InvalidRecord: The record's digest is no SHA-256, so labels could not carry it.
+        InvalidRecord: The record's digest is not a SHA-256, which the labels need.
     """
     if not _SHA256.fullmatch(release.digest):
         raise InvalidRecord(
@@ -88,11 +88,11 @@ def _release_labels(release: Release) -> dict[str, str]:
 
 
 def register_release(target: VertexModel, release: Release, container_image: str) -> tuple[str, bool]:
-    """Register a release as a version of the model, unless it is one.
+    """Register a release as a version of the model, unless it is registered already.
 
     Args:
-        target: The model; it is made with its first version.
-        release: What to register; its folder is what the container loads.
+        target: The model; its first version creates it.
+        release: The release; the container loads its folder.
         container_image: The image that serves it: one of Vertex AI's own for TensorFlow, or another.
 
     Returns:
@@ -103,22 +103,22 @@ def register_release(target: VertexModel, release: Release, container_image: str
         google.api_core.exceptions.GoogleAPICallError: Vertex AI refused, or does not answer.
     """
     versions = target.versions()
-    if found := _registered(target, versions, release):
-        image = found.container_spec.image_uri
+    if version := _registered(target, versions, release):
+        name, image = numbered_name(version), version.container_spec.image_uri
         if image != container_image:
             log.warning(
                 "%s is served by %s, not %s: a registered version keeps its container image",
-                numbered_name(found),
+                name,
                 image,
                 container_image,
             )
-        return numbered_name(found), False
+        return name, False
     response = _upload(target, _description(release, container_image), first=not versions)
     return f"{response.model.partition('@')[0]}@{response.model_version_id}", True
 
 
 def _registered(target: VertexModel, versions: Sequence[Any], release: Release) -> Any:
-    """The version that is this release; None if none is."""
+    """The version that is this release; None if there is none."""
     labels = _release_labels(release)
     for version in versions:
         if version.labels.get(VERSION_LABEL) != labels[VERSION_LABEL]:
@@ -147,8 +147,7 @@ def _description(release: Release, container_image: str) -> dict[str, Any]:
 
 def _upload(target: VertexModel, model: dict[str, Any], *, first: bool) -> Any:
     if first:
-        # The hook's own upload_model cannot name a new model, and without a name the next run
-        # would not find it.
+        # The hook's upload_model cannot name a new model, and the next run finds the model by its name.
         client = target.hook.get_model_service_client(target.region)
         parent = client.common_location_path(target.project_id, target.region)
         request = {"parent": parent, "model_id": target.model_id, "model": model}
@@ -159,30 +158,30 @@ def _upload(target: VertexModel, model: dict[str, Any], *, first: bool) -> Any:
 
 
 def move_aliases(target: VertexModel, pointer: LivePointer) -> dict[str, str]:
-    """Put the aliases where the live pointer points.
+    """Move the aliases to the versions of the live pointer.
 
-    `live` and `default` go to the live version, `canary` to the one so labelled. Where that one is
-    not registered, nothing has the alias: it must not stay on a version that is it no more. Only `default`
-    stays, for Vertex AI wants a model to have it.
+    `live` and `default` go to the live version, `canary` to the version with that label. If that version is
+    not registered, the alias is removed, so that it does not stay on an outdated version. Only `default`
+    stays, because Vertex AI requires it.
 
     Returns:
         Alias to Vertex AI's number of the version that has it now.
     """
     versions = target.versions()
-    ours = {version.labels.get(VERSION_LABEL): version for version in reversed(versions)}
-    wanted = {"live": pointer.version, "default": pointer.version, "canary": pointer.labels.get("canary")}
-    has: dict[str, str] = {}
-    for alias, version in wanted.items():
+    registered = {version.labels.get(VERSION_LABEL): version for version in reversed(versions)}
+    targets = {"live": pointer.version, "default": pointer.version, "canary": pointer.labels.get("canary")}
+    holders: dict[str, str] = {}
+    for alias, version in targets.items():
         holder = next((item for item in versions if alias in item.version_aliases), None)
-        chosen = ours.get(str(version))
+        chosen = registered.get(str(version))
         if chosen is None and holder is not None and alias != "default":
             target.hook.delete_version_aliases(**target.numbered(holder), version_aliases=[alias])
             log.info("alias %s taken from %s", alias, numbered_name(holder))
         elif chosen is not None and chosen is not holder:
-            # Vertex AI takes the alias from whichever version has it, in the same step.
+            # Vertex AI removes the alias from the version that has it in the same step.
             target.hook.add_version_aliases(**target.numbered(chosen), version_aliases=[alias])
             log.info("alias %s moved to %s", alias, numbered_name(chosen))
-        kept = chosen or (holder if alias == "default" else None)
-        if kept is not None:
-            has[alias] = kept.version_id
-    return has
+        holder = chosen or (holder if alias == "default" else None)
+        if holder is not None:
+            holders[alias] = holder.version_id
+    return holders

@@ -1,8 +1,9 @@
-"""The pages of what is published: models, versions, and two of them next to each other.
+"""The pages of published models, their versions, and comparisons of two versions.
 
-routes/     one module a page: it asks the browser of the bucket, and fills a template
+routes/     a module for each page: it reads the bucket and fills a template
 templates/  the pages; every value in them is escaped
-static/     style sheet and scripts: served as they lie here, none from elsewhere
-access.py   who may see them
-pages.py    a template as an answer
+static/     style sheets and scripts, served unchanged; none comes from elsewhere
+views/      records turned into rows, charts and actions
+server/     access rights, buckets, worker processes, headers, errors
+pages.py    renders a template
 """

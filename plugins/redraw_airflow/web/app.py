@@ -14,11 +14,11 @@ from redraw_airflow.web.server.headers import GuardingHeaders
 
 
 def create_app() -> FastAPI:
-    """The pages as an ASGI application; nothing is asked of the bucket yet.
+    """Make the ASGI application of the pages, without reading the bucket yet.
 
     Returns:
-        The application. All but its style sheet and scripts, which are public files, needs
-        a user of Airflow who may read the DAG that publishes, or the one whose run is shown.
+        The application. Its style sheets and scripts are public; everything else needs an Airflow user who
+        may read a DAG that publishes, or the DAG whose run is shown.
     """
     app = FastAPI(title="Redraw", docs_url=None, redoc_url=None, openapi_url=None)
     for page in (models, versions, attachments, comparison, trial):

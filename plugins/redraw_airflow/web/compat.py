@@ -1,9 +1,9 @@
-"""Private APIs of Airflow's API server and its database, which the pages rest on.
+"""Private APIs of Airflow's API server and its database, which the pages need.
 
 Airflow documents neither its auth manager's Python interface for plugins nor its tables. Its REST API offers
-both, but a page would have to ask it over HTTP from within the same process. This module ends when Airflow
-has a client for that (apache/airflow#68874). tests/redraw_airflow/web/test_compat.py fails when one of these
-APIs changes.
+both, but a page would have to call it over HTTP from within the same process. Replace this module when
+Airflow has a client for that (apache/airflow#68874). tests/redraw_airflow/web/test_compat.py fails if one of
+these APIs changes.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ __all__ = [
 
 
 def is_allowed(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:
-    """Whether a user has a right on a DAG, or on what belongs to it; the DAG needs not exist.
+    """Whether a user has a right on a DAG or on its runs and XComs; the DAG need not exist.
 
     Args:
-        user: What `GetUserDep` gives.
+        user: The value of `GetUserDep`.
         method: `GET` to read, `POST` to start.
         dag_id: The DAG.
         entity: Its runs, its XComs, …; None for the DAG itself.
@@ -54,6 +54,6 @@ def is_allowed(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccess
 
 
 def dag_exists(dag_id: str) -> bool:
-    """Whether Airflow's DAG processor has found a DAG, and it was there when last looked for."""
+    """Whether Airflow has a DAG whose file is still there."""
     dag = DagModel.get_dagmodel(dag_id)
     return dag is not None and not dag.is_stale

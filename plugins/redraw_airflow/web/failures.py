@@ -1,4 +1,4 @@
-"""What a page answers that cannot be shown: the error's own line, with a status that fits."""
+"""The answer if a page cannot be shown: the error's message, with a fitting status."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _show_failure(request: Request, err: Exception) -> Response:
 
 
 def status_of(err: Exception) -> int:
-    """The status that fits an error."""
-    found = (status for kinds, status in _STATUSES.items() if isinstance(err, kinds))
-    # What a bucket or a definition holds may be malformed: that is no fault of this server's.
-    return next(found, 502)
+    """The HTTP status of an error."""
+    statuses = (status for kinds, status in _STATUSES.items() if isinstance(err, kinds))
+    # 502: a bucket's object or a definition may be malformed, which is not this server's fault.
+    return next(statuses, 502)

@@ -1,4 +1,4 @@
-"""A template as an answer: every value escaped, and an undefined one is an error."""
+"""Renders templates: every value is escaped, and an undefined one is an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from redraw.settings import check_help, error_help
 from redraw_airflow import urls as places
 from redraw_airflow.web.server.access import may_clear, may_publish, may_run, offers_trials
-from redraw_airflow.web.views import formatting as wording
+from redraw_airflow.web.views import formatting
 from redraw_airflow.web.views.actions import possible_actions
 from redraw_airflow.web.views.answer_changes import describe_answers
 
@@ -23,7 +23,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update({name: getattr(wording, name) for name in wording.__all__})
+_TEMPLATES.filters.update({name: getattr(formatting, name) for name in formatting.__all__})
 _TEMPLATES.globals.update({name: getattr(places, name) for name in places.__all__ if name.endswith("_place")})
 _TEMPLATES.globals.update(check_help=check_help, error_help=error_help)
 _TEMPLATES.globals.update(possible_actions=possible_actions, may_run=may_run, offers_trials=offers_trials)
@@ -34,12 +34,11 @@ def show_page(request: Request, template: str, status: int = 200, **values: Any)
     """Fill a template.
 
     Args:
-        request: What is answered.
-        template: Its file's name. In it `root` is where the pages are mounted, as the
-            browser sees it, and `airflow` where Airflow is, both without a slash at the end; `request`
-            is only to be asked for who may do what.
-        status: The answer's.
-        values: What the template shows.
+        request: The request.
+        template: The template's file name. It can use `root`, the path of the pages in the browser, and
+            `airflow`, that of Airflow, both without a slash at the end, and `request` to check rights.
+        status: The HTTP status.
+        values: The values that the template shows.
     """
     root = str(request.scope.get("root_path", "")).rstrip("/")
     page = _TEMPLATES.get_template(template)

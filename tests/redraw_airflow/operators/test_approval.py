@@ -15,7 +15,7 @@ from airflow.utils.types import DagRunType
 
 from redraw.errors import InvalidRequest
 from redraw_airflow.operators.approval import (
-    approval_wanted,
+    approval_required,
     demand_approval,
     describe_batch,
     describe_release,
@@ -58,20 +58,20 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("no", "plain", False),
     ],
 )
-def test_approval_wanted_by_form_or_definition(choice: str, model: str, wanted: bool) -> None:
-    assert approval_wanted(choice, model) is wanted
+def test_approval_required_by_form_or_definition(choice: str, model: str, wanted: bool) -> None:
+    assert approval_required(choice, model) is wanted
 
 
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("model", ["asking", "two"])
 def test_approval_that_the_definition_asks_for_no_run_leaves_out(model: str) -> None:
     with pytest.raises(InvalidRequest, match=f"the definition of {model} asks for it, got 'no'"):
-        approval_wanted("no", model)
+        approval_required("no", model)
 
 
-def test_approval_wanted_by_another_word_is_refused() -> None:
+def test_approval_required_by_another_word_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="expected one of default, yes, no, got 'perhaps'"):
-        approval_wanted("perhaps", "mnist")
+        approval_required("perhaps", "mnist")
 
 
 @pytest.mark.usefixtures("models")
@@ -110,9 +110,7 @@ def test_publishing_operator_demands_the_approval_in_every_kind_of_run(
     records = {"saved_model": {}, "report": {}} if operator is PushModelOperator else {"checkpoints": [{}]}
 
     def asked(**approval: Any) -> dict[str, Any]:
-        found: dict[str, Any] = operator(task_id="a", model="two", **records, **approval).asking_fields(
-            context
-        )
+        found: dict[str, Any] = operator(task_id="a", model="two", **records, **approval).run_fields(context)
         return found
 
     for approval in (None, {"approved_by": None}, {"approved_by": "ada"}):

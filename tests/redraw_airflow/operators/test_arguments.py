@@ -182,13 +182,13 @@ def _take(operator: Any) -> None:
         },
     )
     if isinstance(operator, StageOperator):
-        operator.asked_stage()
+        operator.stage_and_request()
         operator.take_allowed_arguments(context)
         folder = TaskFolder(operator.work_dir, operator.model, context["ti"])
         fields = operator.request_fields(folder)
         if isinstance(operator, PlanReexportOperator):
-            fields |= operator.asking_fields(context)
-        operator.asked_stage()[1].from_json({"model": operator.model, **fields})
+            fields |= operator.run_fields(context)
+        operator.stage_and_request()[1].from_json({"model": operator.model, **fields})
     elif isinstance(operator, CheckpointSensor | NewVersionSensor):
         operator.take_allowed_arguments(context)
         json.dumps(operator._arguments(), allow_nan=False)

@@ -28,7 +28,7 @@ def period(
     )
     operator = PlanReexportOperator(task_id="plan", model="mnist", **form)
     context: Any = {"dag_run": run}
-    return operator.asking_fields(context)
+    return operator.run_fields(context)
 
 
 @pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
@@ -70,7 +70,7 @@ def test_plan_of_a_partition_of_long_ago_takes_its_day() -> None:
 
 @pytest.mark.parametrize("key", ["2026-02-30", "yesterday", "2026-02-01T00:00:00", "9999-12-31"])
 def test_plan_of_a_partition_that_is_no_day_says_so(key: str) -> None:
-    with pytest.raises(InvalidRequest, match="partition key: expected a day of training as 2026-01-31, got"):
+    with pytest.raises(InvalidRequest, match="partition key: expected a day of training such as 2026-01-31"):
         period("manual", timed=False, partition=key)
 
 

@@ -19,7 +19,7 @@ def asked(mark: str, **more: Any) -> tuple[str, Request]:
     operator = MarkVersionOperator(
         task_id="mark", model="mnist", version="12", mark=mark, bucket="gs://models", **more
     )
-    stage, request = operator.asked_stage()
+    stage, request = operator.stage_and_request()
     operator.take_arguments()
     return stage, request.from_json({"model": "mnist", **operator.request_fields(FOLDER), "by": "ada"})
 

@@ -243,11 +243,11 @@ def test_push_of_a_run_by_hand_names_the_user_and_of_a_schedule_the_scheduler(
 ) -> None:
     operator = PushModelOperator(task_id="push", model="mnist", saved_model="s", report="r")
 
-    by_hand = operator.asking_fields(cast(Any, context))
+    by_hand = operator.run_fields(cast(Any, context))
     context["dag_run"].triggering_user_name = None
 
     assert by_hand == {"by": "ada", "dag_run": "dag/manual__1", "try_number": 2}
-    assert operator.asking_fields(cast(Any, context))["by"] == "scheduler"
+    assert operator.run_fields(cast(Any, context))["by"] == "scheduler"
 
 
 @pytest.mark.parametrize(

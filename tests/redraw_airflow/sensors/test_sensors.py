@@ -19,7 +19,7 @@ from redraw.records import Checkpoint
 from redraw.requests import ReleasesRequest
 from redraw.storage.opening import Storage, open_storage
 from redraw_airflow.sensors import CheckpointSensor, LiveVersionSensor, NewVersionSensor
-from redraw_airflow.sensors.events import Known, look
+from redraw_airflow.sensors.events import Seen, look
 from redraw_airflow.sensors.triggers import BucketTrigger, CheckpointArrived
 from tests.publishing.exports import write_export
 
@@ -182,7 +182,7 @@ def test_look_again_takes_one_request_however_many_checkpoints_there_are(
         for step in range(first, total + 1):
             # Those that are too old are not read again either.
             add_checkpoint(step, LATE if step % 2 else EARLY)
-        known: Known = {}
+        known: Seen = {}
         requests, found = count_requests(partial(looking, known))
         assert (requests, len(found)) == (1 + total, (total + 1) // 2)
         assert count_requests(partial(looking, known)) == (1, [])
@@ -196,7 +196,7 @@ def test_look_that_fails_halfway_is_made_up_for_by_the_next(
 ) -> None:
     steps = [add_checkpoint(step, LATE).step for step in (100, 200, 300)]
     arguments = {"model": "digits", "place": f"{bucket}/catalogue", "after": EARLY}
-    known: Known = {}
+    known: Seen = {}
 
     def refuse_one(storage: Storage, folder: str) -> Checkpoint | None:
         if "/200-" in folder:
@@ -259,7 +259,7 @@ def test_sensors_of_versions_wait_for_a_push_and_for_a_change(bucket: str, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"after": "yesterday"}, "after: expected a time as 2026-01-31T00:00:00Z, got 'yesterday'"),
+        ({"after": "yesterday"}, "after: expected a time such as 2026-01-31T00:00:00Z, got 'yesterday'"),
         ({"catalogue": "gs://no-such-bucket-here"}, "no-such-bucket-here"),
         ({"gcp_conn_id": "nobody"}, "connection 'nobody': expected a Google Cloud connection, found none"),
         ({"model": None}, "model: expected a value, got none"),

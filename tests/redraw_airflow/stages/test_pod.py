@@ -254,7 +254,7 @@ def test_run_stage_of_a_pod_that_cannot_be_read_raises_what_the_operator_says(
     pod = end(0, "", RUN)
 
     def lose(context: Any) -> None:
-        pod._ended = None if code is None else pod.container
+        pod._final_state = None if code is None else pod.container
         raise AirflowException("the sidecar is gone")
 
     monkeypatch.setattr(pod, "execute_sync", lose)

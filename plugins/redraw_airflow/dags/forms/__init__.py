@@ -1,12 +1,11 @@
-"""The trigger forms: what a run by hand may choose, and what it chooses if it says nothing.
+"""The trigger forms: the choices of a run by hand, and their defaults.
 
-    fields.py  waiving.py      what several forms ask
+    fields.py  waiving.py      fields that several forms have
     retraining.py  reexporting.py  publishing.py      a module for the forms of each kind of DAG
 
-The defaults come from the environment of the DAG processor, so that the scheduled run,
-the form and a call of the API without `conf` all do the same. Airflow holds each value to its
-own field's schema before there is a run. What two fields say of each other no schema can tell:
-a form's `check_…` looks at it before the first task does anything.
+The defaults come from the environment of the DAG processor, so that a scheduled run, the form and an API call
+without `conf` all do the same. Airflow checks each value against its field's schema before it makes a run. No
+schema can compare two fields, so a form's `check_…` does that before the first task starts.
 """
 
 from __future__ import annotations

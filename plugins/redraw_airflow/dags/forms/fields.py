@@ -11,14 +11,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 from redraw.definition.registry import FoundModel, list_models, list_problems
 from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
 from redraw_airflow.operators.allowed import PLACES, demand_allowed, demand_allowed_servers, split_servers
-from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# How long a text of a run may be, how many lines a list may have, and how large a whole number.
 MODEL_PATTERN = "^[a-z][a-z0-9_]*$"
+# The longest text and place of a run, the most lines of a list, and the largest whole number.
 MOST_TEXT, MOST_PLACE, MOST_LINES, MOST_NUMBER = 500, 1200, 1000, 2**63 - 1
 _BOUNDS: Mapping[str, Mapping[str, int]] = {
     "string": {"maxLength": MOST_TEXT},
@@ -28,27 +28,27 @@ _BOUNDS: Mapping[str, Mapping[str, int]] = {
 
 
 def checked_by(*checks: Callable[[Context], None]) -> Callable[[Context], None]:
-    """The `pre_execute` of a DAG's first task: `check_fields`, then more checks, before anything starts.
+    """Make the `pre_execute` of a DAG's first task: `check_fields`, then more checks.
 
-    A check raises a `RedrawError`: the task fails by it at once, and leaves it as the XCom `failure`.
+    If a check raises a `RedrawError`, the task fails at once and leaves the error as the XCom `failure`.
     """
 
     def check(context: Context) -> None:
         task = context["task"]
         stage, model = getattr(task, "stage", task.task_id), str(context["params"].get("model"))
         with keeping_failure(context, stage, model):
-            for one in (check_fields, *checks):
-                one(context)
+            for step in (check_fields, *checks):
+                step(context)
 
     return check
 
 
 def check_fields(context: Context) -> None:
-    """Refuse a run that sets what its form does not have, or names a place that is not allowed.
+    """Refuse a run that sets a field which its form does not have, or names a place that is not allowed.
 
     Raises:
-        InvalidRequest: The form has no such field, the place is elsewhere, or no model was chosen.
-        AirflowSkipException: No model was chosen for a schedule.
+        InvalidRequest: The form has no such field, a place is not allowed, or no model was chosen.
+        AirflowSkipException: A scheduled run has no model.
     """
     fields = context["dag"].params.keys()
     if unknown := sorted(set(context["dag_run"].conf or {}) - set(fields)):
@@ -62,31 +62,31 @@ def check_fields(context: Context) -> None:
             raise AirflowSkipException(message)
         raise InvalidRequest(message)
     for name in ("bucket", "catalogue", "saved_model", "warm_start"):
-        # What a form does not have depends on no setting of it.
+        # A form without the field must not depend on the field's setting.
         if name in fields:
             demand_allowed(name, context["params"].get(name), PLACES[name])
     if "servers" in fields:
         demand_allowed_servers(split_servers([context["params"].get("servers") or ""]))
 
 
-def optional_field(kind: str, title: str, description: str, **more: Any) -> Param:
+def optional_field(kind: str, title: str, description: str, **keywords: Any) -> Param:
     """A field that may be left empty; `kind` is its type in JSON Schema."""
-    more = {**_BOUNDS[kind], **more}
-    return Param(None, type=["null", kind], title=title, description=description, **more)
+    keywords = {**_BOUNDS[kind], **keywords}
+    return Param(None, type=["null", kind], title=title, description=description, **keywords)
 
 
 def model_field(
     description: str, *, needs_training: bool = False, only: str | None = None, scheduled: bool = False
 ) -> Param:
-    """Which model: those that some package defines, each with its own first line.
+    """The choice of a model that some package defines, each shown with its summary.
 
-    Nobody who starts a run gets a model that they did not choose: only a single model is the default.
+    There is a default only if there is a single model, so that nobody trains a model by accident.
 
     Args:
         description: What the model is chosen for.
         needs_training: Whether a model that only exports may not be chosen.
         only: The one model to offer; None: all.
-        scheduled: Whether a schedule starts runs too, which need a value of every field.
+        scheduled: Whether a schedule starts runs too; they need a value of every field.
 
     Raises:
         InvalidDefinition: There is no model to choose.
@@ -107,24 +107,24 @@ def model_field(
                 )
             )
         )
-    wording: dict[str, Any] = {
+    texts: dict[str, Any] = {
         "title": "Model",
         "values_display": {name: f"{name}: {models[name].summary}" for name in names},
-        "description_md": f"{description}\n\n{_described(models.values())}",
+        "description_md": f"{description}\n\n{_describe_all(models.values())}",
     }
     if len(names) == 1:
-        return Param(names[0], type="string", enum=names, **wording)
+        return Param(names[0], type="string", enum=names, **texts)
     if scheduled:
-        # What Airflow's form shows for a null.
-        wording["values_display"] |= {"null": "choose one"}
-        return Param(None, type=["null", "string"], enum=[None, *names], **wording)
-    return Param(type="string", enum=names, **wording)
+        # Airflow's form shows this for a null.
+        texts["values_display"] |= {"null": "choose one"}
+        return Param(None, type=["null", "string"], enum=[None, *names], **texts)
+    return Param(type="string", enum=names, **texts)
 
 
 def known_model_field(description: str) -> Param:
-    """Which model, of those that some package defines or that only the bucket knows.
+    """The choice of a model that some package defines or that only the bucket has.
 
-    It depends on no definition: what is published can be changed whatever is broken.
+    It needs no definition: a published model can be changed even if its definition is broken.
     """
     models = {model.name: model for model in list_models()}
     return Param(
@@ -134,12 +134,12 @@ def known_model_field(description: str) -> Param:
         title="Model",
         examples=list(models),
         values_display={name: f"{name}: {model.summary}" for name, model in models.items()},
-        description_md=f"{description}\n\n{_described(models.values())}",
+        description_md=f"{description}\n\n{_describe_all(models.values())}",
     )
 
 
-def _described(models: Iterable[FoundModel]) -> str:
-    """What the definitions say of themselves that a run's choices depend on; and what cannot be read."""
+def _describe_all(models: Iterable[FoundModel]) -> str:
+    """A list of what matters for a run of each model, and of the definitions that cannot be read."""
     lines = [f"- {model.name}: {text}" for model in models if (text := _describe(model))]
     return "\n".join([*lines, *(f"- {problem}" for problem in list_problems())])
 
@@ -158,7 +158,7 @@ def _describe(model: FoundModel) -> str:
 
 
 def reason_field(where: str) -> Param:
-    """Why: a line that nobody may leave empty."""
+    """The reason, a required line."""
     return Param(
         type="string",
         pattern="[^ ]",
@@ -169,7 +169,7 @@ def reason_field(where: str) -> Param:
 
 
 def approval_hours_field(section: str) -> Param:
-    """How long a run waits for a person; a day at first, for that person may be asleep."""
+    """How long a run waits for a person: a day by default."""
     return Param(
         24,
         type="number",
@@ -182,11 +182,11 @@ def approval_hours_field(section: str) -> Param:
 
 
 def bucket_field(section: str) -> Param:
-    """The model bucket; `REDRAW_MODEL_BUCKET` unless a run says otherwise."""
+    """The model bucket; `REDRAW_MODEL_BUCKET` by default."""
     default, description = None, "Where servers load models from: gs://BUCKET or gs://BUCKET/PREFIX."
     try:
         default = MODEL_BUCKET.read()
-    except InvalidSetting as err:  # the form says so, for the DAG would not load with a wrong default
+    except InvalidSetting as err:  # the form says so: with a wrong default the DAG would not load
         description = f"{description} There is no default: {err}"
     return Param(
         default,
@@ -201,7 +201,7 @@ def bucket_field(section: str) -> Param:
 
 
 def catalogue_field(section: str) -> Param:
-    """The checkpoint catalogue; `REDRAW_CHECKPOINTS` unless a run says otherwise."""
+    """The checkpoint catalogue; `REDRAW_CHECKPOINTS` by default."""
     return Param(
         CHECKPOINTS.read(),
         type=["null", "string"],

@@ -1,4 +1,4 @@
-"""The forms of the runs that change what is published: which is live, which is marked, which stay."""
+"""The forms of the runs that change what is published: roll back, mark and prune."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redraw_airflow.dags.forms.fields import (
 )
 
 _HISTORY = "the history of the live pointer"
-# A form is made when its file is read: what is published by the time it is opened, it cannot know.
+# Airflow makes a form when it reads the DAG file, so the form cannot list the versions.
 _WHERE_TO_FIND = "The page Models lists the versions; its buttons fill this in."
 
 

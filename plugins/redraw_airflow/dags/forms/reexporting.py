@@ -23,7 +23,7 @@ from redraw_airflow.dags.forms.waiving import check_waivers, waive_field, waive_
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# A step as an API call gives it, and as a line of the form.
+# A step in an API call, and in a line of the form.
 _STEP_NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
 _STEP_TEXT = {"type": "string", "pattern": "^ *[0-9]{1,18} *$", "maxLength": 40}
 _BY_HAND = " A scheduled or backfilled run uses its data interval instead."
@@ -39,7 +39,7 @@ def reexport_form(model: str | None = None) -> dict[str, Param]:
         Name to parameter, in the order of the form, which the Backfill tab has too.
 
     Raises:
-        InvalidDefinition: As `retrain_form`.
+        InvalidDefinition: There is no model to choose.
     """
     return {
         "model": model_field("The model whose checkpoints are exported again.", only=model, scheduled=True),
@@ -64,14 +64,14 @@ def reexport_form(model: str | None = None) -> dict[str, Param]:
 
 def asks_for_approval(model: str | None = None) -> bool:
     """Whether the definition of a model that the form offers asks for a person's approval."""
-    return any(found.approval for found in list_models() if model in (None, found.name))
+    return any(offer.approval for offer in list_models() if model in (None, offer.name))
 
 
 def check_reexport_choices(context: Context) -> None:
-    """Refuse days that do not go together, before the catalogue is read.
+    """Refuse wrong waivers, and dates in the wrong order, before the catalogue is read.
 
     Raises:
-        InvalidRequest: The days hold none.
+        InvalidRequest: A waiver is wrong, or there is no day between the dates.
     """
     check_waivers(context)
     start, end = context["params"]["trained_from"], context["params"]["trained_to"]
@@ -87,7 +87,7 @@ def _which_checkpoints() -> dict[str, Param]:
         "steps": Param(
             [],
             type=["null", "array"],
-            # The form sends text, a line each, unless the type of the items is something else.
+            # Without a type other than text, the form has a text box with an item on each line.
             items={"anyOf": [_STEP_NUMBER, _STEP_TEXT]},
             maxItems=MOST_LINES,
             title="Steps",

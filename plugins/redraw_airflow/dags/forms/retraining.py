@@ -1,4 +1,4 @@
-"""The form of a run that trains a model and publishes it: its sections follow the path."""
+"""The form of a run that trains a model and publishes it: its sections follow the order of the tasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from redraw_airflow.dags.forms.fields import (
     weights_field,
 )
 from redraw_airflow.dags.forms.waiving import check_waivers, waive_field, waive_reason_field
-from redraw_airflow.operators.approval import approval_wanted
+from redraw_airflow.operators.approval import approval_required
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,7 +41,7 @@ def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[s
         InvalidDefinition: There is no model to choose.
         InvalidRequest: A schedule would have to choose one of several.
     """
-    offered = [found.name for found in list_models() if found.trains and model in (None, found.name)]
+    offered = [offer.name for offer in list_models() if offer.trains and model in (None, offer.name)]
     if scheduled and len(offered) > 1:
         raise InvalidRequest(
             f"schedule: expected the model that it trains, one of {', '.join(offered)}, got none. Name it:"
@@ -64,7 +64,7 @@ def validate_form() -> dict[str, Param]:
         Name to parameter, in the order of the form; an export has to be named.
 
     Raises:
-        InvalidDefinition: As `retrain_form`.
+        InvalidDefinition: There is no model to choose.
     """
     return {
         "model": model_field("The model whose export is validated."),
@@ -92,21 +92,21 @@ def skip_without_servers(context: Context) -> None:
 
 
 def check_publication(context: Context) -> None:
-    """Refuse waivers that name no check, and no approval where the definition asks for it.
+    """Refuse wrong waivers, and a run that skips an approval which the definition asks for.
 
     Raises:
         InvalidRequest: A choice is wrong.
     """
     check_waivers(context)
-    approval_wanted(context["params"]["approval"], context["params"]["model"])
+    approval_required(context["params"]["approval"], context["params"]["model"])
 
 
 def check_retrain_choices(context: Context) -> None:
     """Refuse choices that do not go together, before anything is trained.
 
     Raises:
-        InvalidRequest: The best checkpoint by no metric, or that of no step; no approval where the
-            definition asks for it.
+        InvalidRequest: The best checkpoint lacks a metric, or the checkpoint of a step lacks the step; a
+            waiver or the approval is wrong.
     """
     params = context["params"]
     chosen = params["checkpoint"]

@@ -1,4 +1,4 @@
-"""The fields of the checks that a run may leave undone, and why."""
+"""The fields of the checks that a run waives, and of the reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def waive_field(section: str) -> Param:
-    """The checks that may be left undone: chosen from a list, or CHECK=REASON by an API call."""
+    """The checks to waive: chosen from a list, or CHECK=REASON in an API call."""
     return Param(
         [],
         type=["null", "array"],
@@ -30,7 +30,7 @@ def waive_field(section: str) -> Param:
 
 
 def waive_reason_field(section: str) -> Param:
-    """Why the chosen checks may be left undone."""
+    """The reason for the waived checks."""
     return optional_field(
         "string",
         "Reason for the waiver",

@@ -20,24 +20,24 @@ _DELETE = re.compile(r"^DELETE (/[!-~]{1,8000}) HTTP/1\.1\r?$", re.MULTILINE)
 
 
 def read_deletions(content_type: str, body: bytes) -> list[tuple[str, str]]:
-    """Each request's `Content-ID` and target.
+    """Read each request's `Content-ID` and target.
 
     Raises:
-        BadBody: It is no `multipart/mixed` of at most a hundred deletions.
+        BadBody: The body is not `multipart/mixed` with at most a hundred deletions.
     """
     boundary = _BOUNDARY.search(content_type)
     if boundary is None:
         raise BadBody("expected multipart/mixed with a boundary")
     parts = body.decode("ascii").split(f"--{boundary[1]}")[1:-1]
-    found = [(_ID.search(part), _DELETE.search(part)) for part in parts]
-    read = [(number[1], request[1]) for number, request in found if number and request]
-    if not 0 < len(read) == len(parts) <= _MOST:
+    matches = [(_ID.search(part), _DELETE.search(part)) for part in parts]
+    deletions = [(number[1], request[1]) for number, request in matches if number and request]
+    if not 0 < len(deletions) == len(parts) <= _MOST:
         raise BadBody(f"expected 1 to {_MOST} deletions, each with a Content-ID, got {len(parts)} parts")
-    return read
+    return deletions
 
 
 def encode_answers(answers: Sequence[tuple[str, HTTPStatus, str]]) -> tuple[str, bytes]:
-    """The content type and the content of the answer: of each request its `Content-ID`, status and error."""
+    """The content type and the content of the answer: each request's `Content-ID`, status and error."""
     boundary = uuid.uuid4().hex
     parts = [
         f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: <response-{number}>\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The contents of uploads, read as they arrive: a file, its checksum, and what the writer says of it."""
+"""The contents of uploads, read as they arrive: a file, its checksum, and its metadata."""
 
 from __future__ import annotations
 
@@ -18,59 +18,59 @@ _PROPERTIES = ("contentType", "contentEncoding", "cacheControl", "metadata")
 
 
 class BadBody(Exception):  # noqa: N818 - an answer to the client
-    """The body is not what its headers say."""
+    """The body does not match its headers."""
 
 
 def checksum_text(crc32c: int) -> str:
-    """A checksum as the API writes it."""
+    """A checksum in the API's form."""
     return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
 
 
 def read_properties(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of an upload's metadata."""
+    """The part of an upload's metadata that is stored."""
     return {key: metadata[key] for key in _PROPERTIES if key in metadata}
 
 
 class Body:
-    """The body of one request, of which no more than its declared length is read.
+    """The body of one request, read up to its declared length.
 
     Args:
-        stream: Where it comes from.
+        stream: The client's stream.
         size: Its length in bytes.
     """
 
     def __init__(self, stream: BufferedIOBase, size: int) -> None:
-        self._stream, self.left = stream, size
+        self._stream, self.unread = stream, size
 
     def read_json(self) -> dict[str, Any]:
-        """All of it, as a JSON object; none at all is an empty one."""
+        """The whole body as a JSON object; an empty body is an empty object."""
         return _parse_object(self.read_small())
 
     def read_small(self) -> bytes:
-        """All of it, which has to be small."""
-        if self.left > _MOST_METADATA:
-            raise BadBody(f"expected at most {_MOST_METADATA} bytes, got {self.left}")
-        return self._read(self.left)
+        """The whole body, which has to be small."""
+        if self.unread > _MOST_METADATA:
+            raise BadBody(f"expected at most {_MOST_METADATA} bytes, got {self.unread}")
+        return self._read(self.unread)
 
     def save(self, path: Path, crc32c: int = 0) -> int:
-        """Append all of it to a file; returns the crc32c of the file, whose crc32c so far was given."""
+        """Append the body to a file whose crc32c so far is given; returns the file's new crc32c."""
         with path.open("ab") as file:
-            while self.left:
-                block = self._read(min(self.left, _BLOCK))
+            while self.unread:
+                block = self._read(min(self.unread, _BLOCK))
                 file.write(block)
                 crc32c = google_crc32c.extend(crc32c, block)
         return crc32c
 
     def save_multipart(self, content_type: str, path: Path) -> tuple[dict[str, Any], int]:
-        """Read `multipart/related`: the object's metadata, then its content, which goes to a file.
+        """Read `multipart/related`: the object's metadata, then its content, which is saved to a file.
 
         Returns:
             The metadata, and the crc32c of the content.
         """
-        found = _BOUNDARY.search(content_type)
-        if found is None:
+        boundary = _BOUNDARY.search(content_type)
+        if boundary is None:
             raise BadBody("expected multipart/related with a boundary")
-        mark = f"--{found[1]}".encode()
+        mark = f"--{boundary[1]}".encode()
         self._skip_to(mark)
         self._headers()
         metadata = _parse_object(self._skip_to(mark))
@@ -79,13 +79,13 @@ class Body:
             metadata.setdefault("contentType", headers["content-type"])
         tail = b"\r\n" + mark + b"--"
         # Some clients end the body with a line break, some do not.
-        held = min(self.left, len(tail) + 2)
-        end = Body(self._stream, held)
-        self.left -= held
+        tail_size = min(self.unread, len(tail) + 2)
+        end = Body(self._stream, tail_size)
+        self.unread -= tail_size
         crc32c = self.save(path)
-        rest = end._read(held)
-        content = rest.removesuffix(b"\r\n").removesuffix(tail)
-        if len(rest.removesuffix(b"\r\n")) - len(content) != len(tail):
+        ending = end._read(tail_size)
+        content = ending.removesuffix(b"\r\n").removesuffix(tail)
+        if len(ending.removesuffix(b"\r\n")) - len(content) != len(tail):
             raise BadBody("expected the body to end with its boundary")
         with path.open("ab") as file:
             file.write(content)
@@ -107,17 +107,17 @@ class Body:
         return bytes(lines)
 
     def _line(self) -> bytes:
-        line = self._stream.readline(min(self.left, _MOST_METADATA))
+        line = self._stream.readline(min(self.unread, _MOST_METADATA))
         if not line.endswith(b"\n"):
             raise BadBody("expected a line of a multipart body")
-        self.left -= len(line)
+        self.unread -= len(line)
         return line
 
     def _read(self, size: int) -> bytes:
         block = self._stream.read(size)
         if len(block) != size:
             raise ConnectionResetError("the client went away")
-        self.left -= size
+        self.unread -= size
         return block
 
 

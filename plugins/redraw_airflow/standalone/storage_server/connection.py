@@ -1,4 +1,4 @@
-"""A connection of the storage server: who may ask, how long it may be silent, and how an answer looks."""
+"""A connection of the storage server: access, timeouts and the form of answers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any
 from redraw_airflow.standalone.storage_server.bodies import BadBody, Body
 from redraw_airflow.standalone.storage_server.objects import OtherGeneration
 
-# How long a connection may be silent: of a client that has not shown the token yet, and of one that has.
+# How long a connection may be silent before the client has shown the token, and after.
 _STRANGER_SECONDS, IDLE_SECONDS = 10.0, 600.0
 _MOST_CONNECTIONS = 512
-# What a browser adds to each request and no script of a page can leave out.
-_OF_A_PAGE = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest")
+# Headers that a browser adds to each request, and that a page's script cannot remove.
+_BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest")
 
 
 class Refused(Exception):  # noqa: N818 - an answer to the client
-    """What is answered with an error.
+    """The request is answered with an error.
 
     Args:
-        status: Of HTTP.
-        message: What was expected, and what came.
+        status: The HTTP status.
+        message: What was expected, and what was received.
     """
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
@@ -35,12 +35,12 @@ class Refused(Exception):  # noqa: N818 - an answer to the client
 
 
 class GuardedServer(ThreadingHTTPServer):
-    """Serves those who have the token, as many at once as may be.
+    """Serves clients that have the token, up to a limit of connections.
 
     Args:
         address: Host and port to listen on.
-        handler: What answers a connection.
-        token: What each request carries as `Authorization: Bearer`.
+        handler: The class that answers a connection.
+        token: The token that each request has to carry, in the header `Authorization: Bearer`.
         hosts: The names, with the port, that requests may be addressed to.
     """
 
@@ -56,14 +56,14 @@ class GuardedServer(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection, unless as many are open as may be."""
+        """Serve a connection, unless the limit is reached."""
         if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve it in its thread."""
+        """Serve the connection in its thread."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -71,7 +71,7 @@ class GuardedServer(ThreadingHTTPServer):
 
 
 class Connection(BaseHTTPRequestHandler):
-    """Reads requests of those who may ask, and answers them; a subclass knows what they mean."""
+    """Reads requests of clients that have the token; a subclass answers them."""
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "redraw-storage", ""
@@ -80,7 +80,7 @@ class Connection(BaseHTTPRequestHandler):
     server: GuardedServer
 
     def _serve(self) -> None:
-        # Until it is known how much of a body follows, the connection ends with a refusal.
+        # While the length of the body is unknown, a refusal has to close the connection.
         self._body: Body | None = None
         try:
             self._demand_access()
@@ -95,19 +95,19 @@ class Connection(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def answer(self, body: Body) -> None:
-        """Answer the request that has been read, of somebody who has the token.
+        """Answer the current request, which carries the token.
 
         Raises:
-            Refused: It is none that the server answers.
-            BadBody: What it sends is none that it can keep.
-            OtherGeneration: The object is another one by now.
+            Refused: The server does not answer such a request.
+            BadBody: The body is malformed.
+            OtherGeneration: The object has changed.
         """
         raise NotImplementedError
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names of http.server's
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names that http.server calls
 
     def handle_expect_100(self) -> bool:
-        """Ask for no body of a client that is refused."""
+        """Refuse a client before it sends its body."""
         try:
             self._demand_access()
         except Refused as err:
@@ -116,20 +116,24 @@ class Connection(BaseHTTPRequestHandler):
         return super().handle_expect_100()
 
     def _demand_access(self) -> None:
-        if any(name in self.headers for name in _OF_A_PAGE):
+        if any(name in self.headers for name in _BROWSER_HEADERS):
             raise Refused(HTTPStatus.FORBIDDEN, "expected a request of no web page, got one of a browser")
         if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "expected this server's own name, got another host")
-        given = self.headers.get("Authorization", "").encode(errors="replace")
-        if not hmac.compare_digest(given, self.server.expected):
+        authorization = self.headers.get("Authorization", "").encode(errors="replace")
+        if not hmac.compare_digest(authorization, self.server.expected):
             raise Refused(HTTPStatus.UNAUTHORIZED, "expected this instance's token, got none or another one")
         self.connection.settimeout(IDLE_SECONDS)
 
     def _take_body(self) -> Body:
-        sent = self.headers.get_all("Content-Length", ["0"])
-        if "Transfer-Encoding" in self.headers or len(sent) > 1 or not re.fullmatch("[0-9]{1,15}", sent[0]):
+        lengths = self.headers.get_all("Content-Length", ["0"])
+        if (
+            "Transfer-Encoding" in self.headers
+            or len(lengths) > 1
+            or not re.fullmatch("[0-9]{1,15}", lengths[0])
+        ):
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "expected a body of a declared length")
-        self._body = Body(self.rfile, int(sent[0]))
+        self._body = Body(self.rfile, int(lengths[0]))
         return self._body
 
     def say(
@@ -142,7 +146,7 @@ class Connection(BaseHTTPRequestHandler):
     def send_content(
         self, content: bytes, status: HTTPStatus, kind: str, headers: dict[str, str] | None = None
     ) -> None:
-        """Answer with bytes of a kind."""
+        """Answer with bytes of a content type."""
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("X-Content-Type-Options", "nosniff")
@@ -155,8 +159,8 @@ class Connection(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _fail(self, status: HTTPStatus, message: str) -> None:
-        """Answer with an error; the rest of a body is not read, so the connection ends with it."""
-        self.close_connection = self._body is None or self._body.left > 0
+        """Answer with an error; if part of the body is unread, close the connection."""
+        self.close_connection = self._body is None or self._body.unread > 0
         with suppress(OSError):
             headers = {"Connection": "close"} if self.close_connection else {}
             self.say({"error": {"code": int(status), "message": message}}, status, headers)

@@ -1,6 +1,6 @@
 """Buckets and objects on disk: descriptions in SQLite, contents in files.
 
-A content's file is named by the object's generation, so no path is ever made of an object's name.
+The file of a content is named by the object's generation, so an object's name never becomes part of a path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_MOST_NAME = 1024  # bytes, as Cloud Storage has it
+_MOST_NAME = 1024  # bytes, the limit of Cloud Storage
 _LAST = "\U0010ffff"
 _COLUMNS = "bucket, name, generation, size, crc32c, created, properties"
 _SCHEMA = """
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS objects (
 
 
 class OtherGeneration(Exception):  # noqa: N818 - an answer to the caller
-    """A precondition names another generation than the object has."""
+    """The object has another generation than a precondition names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,11 @@ class ObjectRow:
     Attributes:
         bucket: Its bucket.
         name: Its name.
-        generation: Another number each time it is written.
+        generation: A new number each time it is written.
         size: In bytes.
-        crc32c: In base64, as the API writes it.
+        crc32c: In base64, the API's form.
         created: Seconds since 1970.
-        properties: What the writer says of it, such as `contentType`.
+        properties: Its metadata, such as `contentType`.
     """
 
     bucket: str
@@ -68,7 +68,7 @@ class Listing:
 
 
 def is_safe_name(name: str) -> bool:
-    """Whether an object may have this name: one that no program can take for another path."""
+    """Whether an object may have this name: one that no program can confuse with another path."""
     parts = name.split("/")
     return (
         0 < len(name.encode(errors="replace")) <= _MOST_NAME
@@ -87,14 +87,14 @@ class Objects:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(root / "objects.db", check_same_thread=False, isolation_level=None)
         self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
-        known = {str(number) for (number,) in self._database.execute("SELECT generation FROM objects")}
-        self._newest = max(map(int, known), default=0)
+        generations = {str(number) for (number,) in self._database.execute("SELECT generation FROM objects")}
+        self._newest = max(map(int, generations), default=0)
         for path in self._contents.iterdir():
-            if path.name not in known:  # an upload that was cut off
+            if path.name not in generations:  # an upload that was interrupted
                 path.unlink()
 
     def make_bucket(self, name: str) -> bool:
-        """Make a bucket; False if there is one."""
+        """Make a bucket; False if it exists."""
         with self._lock:
             return self._database.execute("INSERT OR IGNORE INTO buckets VALUES (?)", (name,)).rowcount == 1
 
@@ -104,11 +104,11 @@ class Objects:
             return [name for (name,) in self._database.execute("SELECT name FROM buckets ORDER BY name")]
 
     def find(self, bucket: str, name: str, generation: int | None = None) -> ObjectRow | None:
-        """The object, or None; with a generation only that one."""
+        """The object, or None; with a generation, only if the object has it."""
         query = f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND name = ?"  # noqa: S608 - constants
         with self._lock:
             row = self._database.execute(query, (bucket, name)).fetchone()
-        return None if row is None or generation not in (None, row[2]) else _described(row)
+        return None if row is None or generation not in (None, row[2]) else _object_row(row)
 
     def content(self, row: ObjectRow) -> Path:
         """The file with an object's content."""
@@ -118,30 +118,31 @@ class Objects:
         """A page of the objects whose names start with `prefix`, in the order of their names.
 
         Args:
-            bucket: Whose.
-            prefix: What the names start with.
-            delimiter: Names that have it after the prefix are summed up to where it ends; empty: none are.
-            after: The last name of the page before; empty for the first page.
+            bucket: The bucket's name.
+            prefix: The start of the names.
+            delimiter: Names that have it after the prefix are listed as one prefix up to its end; empty:
+                none.
+            after: The last name of the previous page; empty for the first page.
             limit: The most entries.
         """
         rows: list[ObjectRow] = []
         prefixes: list[str] = []
-        read = limit
-        while (left := limit - len(rows) - len(prefixes)) > 0:
-            # What lies in a folder that is summed up is not read: after one, few rows, then more.
-            wanted = min(left, read)
-            found = self._rows(bucket, prefix, after, wanted)
-            for row in found:
+        batch = limit
+        while (room := limit - len(rows) - len(prefixes)) > 0:
+            # Rows below a listed prefix are skipped, so the query after one reads few rows, then more.
+            size = min(room, batch)
+            candidates = self._rows(bucket, prefix, after, size)
+            for row in candidates:
                 end = row.name.find(delimiter, len(prefix)) if delimiter else -1
                 if end >= 0:
                     prefixes.append(row.name[: end + len(delimiter)])
-                    after, read = prefixes[-1] + _LAST, 1
+                    after, batch = prefixes[-1] + _LAST, 1
                     break
                 rows.append(row)
                 after = row.name
             else:
-                read *= 2
-                if len(found) < wanted:
+                batch *= 2
+                if len(candidates) < size:
                     return Listing(rows=tuple(rows), prefixes=tuple(prefixes), after=None)
         return Listing(rows=tuple(rows), prefixes=tuple(prefixes), after=after)
 
@@ -152,11 +153,11 @@ class Objects:
         )
         with self._lock:
             values = (bucket, prefix, after, prefix + _LAST, limit)
-            return [_described(row) for row in self._database.execute(query, values)]
+            return [_object_row(row) for row in self._database.execute(query, values)]
 
     @contextmanager
     def incoming(self) -> Iterator[Path]:
-        """A file to write a content to before it is put; it is gone afterwards if it was not."""
+        """A file for a content before it is put; it is removed afterwards if it was not put."""
         path = self._contents / f"incoming-{os.urandom(8).hex()}"
         try:
             yield path
@@ -176,21 +177,21 @@ class Objects:
         Args:
             place: Bucket and name.
             content: The file; it is moved.
-            crc32c: Of the content, in base64.
-            properties: What to keep with it.
-            match: The generation that it takes the place of, 0 for none; None for any.
+            crc32c: The content's crc32c, in base64.
+            properties: The metadata to store with it.
+            match: The generation to replace, 0 for no object; None for any.
 
         Raises:
-            OtherGeneration: The object has another one.
+            OtherGeneration: The object has another generation.
         """
         size = content.stat().st_size
         with self._replacing(place, match):
             self._newest = max(self._newest + 1, time.time_ns() // 1000)
-            kept = json.dumps(dict(properties), allow_nan=False)
-            values = (*place, self._newest, size, crc32c, time.time(), kept)
+            properties_text = json.dumps(dict(properties), allow_nan=False)
+            values = (*place, self._newest, size, crc32c, time.time(), properties_text)
             content.rename(self._contents / str(self._newest))
             self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-        return _described(values)
+        return _object_row(values)
 
     def delete(self, place: tuple[str, str], match: int | None) -> None:
         """Remove an object; `match` and errors are those of `put`."""
@@ -199,7 +200,7 @@ class Objects:
 
     @contextmanager
     def _replacing(self, place: tuple[str, str], match: int | None) -> Iterator[None]:
-        """Hold the lock while the object at `place` is the one to replace, and remove its content then."""
+        """Check the generation at `place`, lock during the block, and remove the old content after it."""
         with self._lock:
             query = "SELECT generation FROM objects WHERE bucket = ? AND name = ?"
             (generation,) = self._database.execute(query, place).fetchone() or (0,)
@@ -211,12 +212,12 @@ class Objects:
 
 
 def describe_bucket(name: str) -> dict[str, str]:
-    """A bucket as the API writes it."""
+    """A bucket in the API's form."""
     return {"kind": "storage#bucket", "id": name, "name": name, "location": "LOCAL"}
 
 
 def describe_object(row: ObjectRow) -> dict[str, Any]:
-    """An object as the API writes it."""
+    """An object in the API's form."""
     created = datetime.fromtimestamp(row.created, UTC).isoformat(timespec="milliseconds")
     return {
         "kind": "storage#object",
@@ -234,7 +235,7 @@ def describe_object(row: ObjectRow) -> dict[str, Any]:
     }
 
 
-def _described(row: tuple[Any, ...]) -> ObjectRow:
+def _object_row(row: tuple[Any, ...]) -> ObjectRow:
     bucket, name, generation, size, crc32c, created, properties = row
     return ObjectRow(
         bucket=bucket,

@@ -1,4 +1,4 @@
-"""The HTTP side: which request means what.
+"""The HTTP side: the requests and their answers.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1
 """
@@ -42,7 +42,7 @@ class StorageServer(GuardedServer):
     Args:
         address: Host and port to listen on.
         root: The folder.
-        token: What each request carries as `Authorization: Bearer`.
+        token: The token that each request has to carry, in the header `Authorization: Bearer`.
         hosts: The names, with the port, that requests may be addressed to.
     """
 
@@ -51,7 +51,7 @@ class StorageServer(GuardedServer):
         super().__init__(address, _Handler, token, hosts)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that leaves is no error of the server's."""
+        """Log an error, unless the client has just disconnected."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -60,7 +60,13 @@ class _Handler(Connection):
     server: StorageServer
 
     def answer(self, body: Body) -> None:
-        """As `Connection.answer`."""
+        """Answer the current request by its method and path.
+
+        Raises:
+            Refused: The server does not answer such a request.
+            BadBody: The body is malformed.
+            OtherGeneration: The object has changed.
+        """
         match (self.command, *self._parts(self.path)):
             case "POST" | "PUT", "upload", "storage", "v1", "b", bucket, "o":
                 self._upload(bucket, body)
@@ -72,9 +78,9 @@ class _Handler(Connection):
                 buckets = map(describe_bucket, self.server.objects.buckets())
                 self.say({"kind": "storage#buckets", "items": list(buckets)})
             case "GET", "storage", "v1", "b", bucket:
-                self.say(describe_bucket(self._known(bucket)))
+                self.say(describe_bucket(self._existing(bucket)))
             case "GET", "storage", "v1", "b", bucket, "o":
-                self._list(self._known(bucket))
+                self._list(self._existing(bucket))
             case ("GET", "storage", "v1", "b", bucket, "o", name) | (
                 "GET",
                 "download",
@@ -94,7 +100,7 @@ class _Handler(Connection):
                 raise Refused(HTTPStatus.NOT_IMPLEMENTED, "expected a call that this server offers")
 
     def _parts(self, target: str) -> list[str]:
-        """The path's parts; what follows it is kept as the query."""
+        """The path's parts; the query is stored in `_query`."""
         url = urlsplit(target)
         self._query = {key: values[-1] for key, values in parse_qs(url.query, errors="strict").items()}
         return [unquote(part, errors="strict") for part in url.path.split("/")[1:]]
@@ -107,7 +113,7 @@ class _Handler(Connection):
             raise Refused(HTTPStatus.CONFLICT, f"{name} is there already")
         self.say(describe_bucket(name))
 
-    def _known(self, bucket: str) -> str:
+    def _existing(self, bucket: str) -> str:
         if bucket not in self.server.objects.buckets():
             raise Refused(HTTPStatus.NOT_FOUND, "The specified bucket does not exist.")
         return bucket
@@ -118,13 +124,13 @@ class _Handler(Connection):
                 HTTPStatus.BAD_REQUEST,
                 "expected an object's name of at most 1024 bytes without '..', '//' and control characters",
             )
-        return self._known(bucket), name
+        return self._existing(bucket), name
 
     def _find(self, bucket: str, name: str, key: str) -> ObjectRow:
-        found = self.server.objects.find(*self._place(bucket, name), self._number(key))
-        if found is None:
+        row = self.server.objects.find(*self._place(bucket, name), self._number(key))
+        if row is None:
             raise Refused(HTTPStatus.NOT_FOUND, "No such object")
-        return found
+        return row
 
     def _number(self, key: str) -> int | None:
         text = self._query.get(key)
@@ -137,9 +143,9 @@ class _Handler(Connection):
         self.say(None, HTTPStatus.NO_CONTENT)
 
     def _batch(self, body: Body) -> None:
-        """Many deletions in one request, each as if it came alone."""
-        asked = read_deletions(self.headers.get("Content-Type", ""), body.read_small())
-        kind, content = encode_answers([(number, *self._deleted(target)) for number, target in asked])
+        """Run many deletions of one request, each like a request of its own."""
+        deletions = read_deletions(self.headers.get("Content-Type", ""), body.read_small())
+        kind, content = encode_answers([(number, *self._deleted(target)) for number, target in deletions])
         self.send_content(content, HTTPStatus.OK, kind)
 
     def _deleted(self, target: str) -> tuple[HTTPStatus, str]:
@@ -183,21 +189,21 @@ class _Handler(Connection):
         with content:
             self._send_head(row, start, end)
             if end > start:
-                # In one call of the system, not in one for each time that there is room to send to.
+                # Without a timeout, this is one system call instead of one for each free buffer.
                 self.connection.settimeout(None)
                 self.connection.sendfile(content, start, end - start)
                 self.connection.settimeout(IDLE_SECONDS)
 
     def _range(self, size: int) -> tuple[int, int]:
-        asked = _RANGE.fullmatch(self.headers.get("Range", ""))
-        if asked is None or asked[0] == "bytes=-":
+        match = _RANGE.fullmatch(self.headers.get("Range", ""))
+        if match is None or match[0] == "bytes=-":
             return 0, size
-        first, last = asked.groups()
-        if not first:
-            return max(0, size - int(last)), size
-        if int(first) >= size:
+        start, end = match.groups()
+        if not start:
+            return max(0, size - int(end)), size
+        if int(start) >= size:
             raise Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "expected a range within the object")
-        return int(first), min(size, int(last) + 1) if last else size
+        return int(start), min(size, int(end) + 1) if end else size
 
     def _send_head(self, row: ObjectRow, start: int, end: int) -> None:
         part = "Range" in self.headers
@@ -255,5 +261,5 @@ class _Handler(Connection):
 
 def _declared(hashes: str) -> str:
     """The crc32c in a header such as `crc32c=AAAAAA==,md5=…`; empty if it has none."""
-    named = (part.strip().partition("=") for part in hashes.split(","))
-    return next((value for name, _, value in named if name == "crc32c"), "")
+    pairs = (part.strip().partition("=") for part in hashes.split(","))
+    return next((value for name, _, value in pairs if name == "crc32c"), "")

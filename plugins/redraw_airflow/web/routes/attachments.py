@@ -1,6 +1,6 @@
-"""What validation and export left to look at, as files; a page shows them without trusting them."""
+"""The files that validation, export and push attach to a version; pages do not trust their content."""
 
-# No postponed annotations: FastAPI reads them as they stand here.
+# No postponed annotations: FastAPI evaluates them.
 
 from collections.abc import Iterator
 from typing import Literal
@@ -20,7 +20,7 @@ router = APIRouter()
 
 Theme = Literal["light", "dark"]
 
-# What validation, export and push leave to look at, and what it is.
+# The attachments and their content types.
 ATTACHMENTS = {
     "report.html": "text/html; charset=utf-8",
     "graphs.svg": "image/svg+xml; charset=utf-8",
@@ -42,14 +42,14 @@ _MEDIA: dict[Theme, bytes] = {"dark": b"@media all", "light": b"@media not all"}
 
 @router.get("/models/{model}/{version}/graphs.svg")
 def show_picture(browser: BrowserDep, release: ReleaseDep, theme: Theme | None = None) -> Response:
-    """The picture of the two graphs, in Airflow's theme or, without one, in the browser's."""
+    """The picture of the two graphs, in Airflow's theme, or in the browser's if none is named."""
     picture = b"".join(_parts(browser, release, "graphs.svg"))
     return harmless(in_theme(picture, theme) if theme else picture, "graphs.svg")
 
 
 @router.get("/models/{model}/{version}/attachments/{name}")
 def show_attachment(browser: BrowserDep, release: ReleaseDep, name: str) -> Response:
-    """One of the files."""
+    """One of the attachments."""
     return harmless(_parts(browser, release, name), name)
 
 
@@ -64,10 +64,10 @@ def _parts(browser: Browser, release: Release, name: str) -> Iterator[bytes]:
 
 
 def harmless(content: bytes | Iterator[bytes], name: str) -> Response:
-    """An attachment as an answer.
+    """Answer with an attachment, sandboxed so that it can do no harm.
 
     Args:
-        content: Its bytes, or its parts one after the other.
+        content: Its bytes, or its parts in order.
         name: One of `ATTACHMENTS`.
     """
     kind, policy = ATTACHMENTS[name], {"Content-Security-Policy": _POLICY}
@@ -77,5 +77,5 @@ def harmless(content: bytes | Iterator[bytes], name: str) -> Response:
 
 
 def in_theme(picture: bytes, theme: Theme) -> bytes:
-    """Validation's picture in one theme: an image within a page follows the browser's, not Airflow's."""
+    """Fix the theme of validation's picture, because an image in a page follows the browser's theme."""
     return picture.replace(_DARK, _MEDIA[theme])

@@ -1,6 +1,6 @@
-"""Two versions next to each other: metrics, answers, signatures, graphs and weights."""
+"""The comparison of two versions: metrics, answers, signatures, graphs and weights."""
 
-# No postponed annotations: FastAPI reads them as they stand here.
+# No postponed annotations: FastAPI evaluates them.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, ReleaseDep, Text, VersionNumber, check_version_number
 from redraw_airflow.web.server.access import acting_user
 from redraw_airflow.web.server.buckets import BrowserDep
-from redraw_airflow.web.server.kept import Kept, read_kept
+from redraw_airflow.web.server.read_results import ReadResult, read_attachment
 from redraw_airflow.web.views.answer_changes import find_answers
 from redraw_airflow.web.views.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
 from redraw_airflow.web.views.ledger_rows import read_ledger
@@ -34,17 +34,17 @@ router = APIRouter()
 
 @functools.cache
 def weight_changes() -> WeightChanges:
-    """What was worked out of pairs of versions, as a dependency of the routes."""
+    """The computed weight differences of pairs of versions, as a dependency of the routes."""
     return WeightChanges()
 
 
-def _other(browser: BrowserDep, model: ModelDep, other: str) -> Release:
+def _other_release(browser: BrowserDep, model: ModelDep, other: str) -> Release:
     return browser.release(model, check_version_number(other))
 
 
 def _saved_names(browser: BrowserDep, release: ReleaseDep) -> Mapping[str, str]:
-    """Key in the SavedModel to what the network calls it, where the version's ledger is kept."""
-    rows = read_kept(browser, release, "ledger.json", read_ledger).content or ()
+    """A variable's key in the SavedModel to its name in the network, if the version has its ledger."""
+    rows = read_attachment(browser, release, "ledger.json", read_ledger).content or ()
     return {row.saved_as: row.variable for row in rows if row.saved_as}
 
 
@@ -66,19 +66,28 @@ async def _weight_differences(
 
 @router.get("/models/{model}/{version}/beside/{other}")
 def show_comparison(
-    request: Request, browser: BrowserDep, here: ReleaseDep, there: Annotated[Release, Depends(_other)]
+    request: Request,
+    browser: BrowserDep,
+    here: ReleaseDep,
+    there: Annotated[Release, Depends(_other_release)],
 ) -> Response:
-    """The page of two versions."""
+    """The page that compares two versions."""
     pair = (here, there)
     parts: Sequence[Callable[[], Any]] = (
         lambda: browser.pointer(here.model),
-        *(functools.partial(read_kept, browser, release, "latency.json", read_latency) for release in pair),
-        *(functools.partial(read_kept, browser, release, "graphs.json", read_graphs) for release in pair),
+        *(
+            functools.partial(read_attachment, browser, release, "latency.json", read_latency)
+            for release in pair
+        ),
+        *(
+            functools.partial(read_attachment, browser, release, "graphs.json", read_graphs)
+            for release in pair
+        ),
         lambda: find_answers(browser, here, there),
-        # Kept for a moment, for those who ask next.
+        # Fill the cache for the next request.
         lambda: browser.numbers(here.model),
     )
-    (pointer, problem), *latencies, one, two, answers, _ = in_parallel(lambda part: part(), parts)
+    (pointer, problem), *latencies, graphs, other_graphs, answers, _ = in_parallel(lambda part: part(), parts)
     return show_page(
         request,
         "comparison.html",
@@ -92,36 +101,36 @@ def show_comparison(
         metrics=compare_metrics(here.checkpoint, there.checkpoint),
         latencies=latencies,
         answers=answers,
-        signatures=Kept(content=compare_signatures(here.signatures, there.signatures)),
-        graphs=_operations(one, two),
+        signatures=ReadResult(content=compare_signatures(here.signatures, there.signatures)),
+        graphs=_operations(graphs, other_graphs),
     )
 
 
-# A worker reads two models: that is for those who may start runs.
+# Only users who may start runs: a worker reads two models.
 @router.get("/models/{model}/{version}/beside/{other}/weights", dependencies=[Depends(acting_user)])
 def show_weights(
     request: Request,
     names: Annotated[Mapping[str, str], Depends(_saved_names)],
-    found: Annotated[WeightDifferences, Depends(_weight_differences)],
+    differences: Annotated[WeightDifferences, Depends(_weight_differences)],
     text: Text = "",
     page: Annotated[int, Query(ge=1)] = 1,
 ) -> Response:
-    """How far the weights of two versions are apart: the first who asks has a worker find out."""
+    """The differences between the weights of two versions; a worker computes them at the first request."""
     return show_page(
         request,
         "weights.html",
-        model=found.model,
-        version=found.version,
-        other=found.other,
-        found=found,
-        weights=find_weights(found, names, text, page),
+        model=differences.model,
+        version=differences.version,
+        other=differences.other,
+        differences=differences,
+        weights=find_weights(differences, names, text, page),
         text=text,
     )
 
 
-def _operations(here: Kept[Graphs], there: Kept[Graphs]) -> Kept[RowPage[OperationRow]]:
-    """What differs between the serving graphs; the first page of it says it all, or there is too much."""
+def _operations(here: ReadResult[Graphs], there: ReadResult[Graphs]) -> ReadResult[RowPage[OperationRow]]:
+    """The differences between the serving graphs; only the first page is shown."""
     if here.content is None or there.content is None:
-        return Kept(problem=here.problem or there.problem)
+        return ReadResult(problem=here.problem or there.problem)
     rows = differing_operations(here.content, there.content)
-    return Kept(content=cut_page(rows, len(rows), 1))
+    return ReadResult(content=cut_page(rows, len(rows), 1))

@@ -1,6 +1,6 @@
 """The models, and one model with its versions."""
 
-# No postponed annotations: FastAPI reads them as they stand here.
+# No postponed annotations: FastAPI evaluates them.
 
 import functools
 import math
@@ -33,11 +33,11 @@ from redraw_airflow.web.server.access import may_read, readable_models, reads_ev
 from redraw_airflow.web.server.buckets import (
     BrowserDep,
     CatalogueCounts,
-    ReachedBrowser,
-    ReachedCounts,
+    MaybeBrowser,
+    MaybeCounts,
 )
-from redraw_airflow.web.server.kept import Kept, attempt
-from redraw_airflow.web.views.charts import Chart, Measure, Wording, draw_chart, draw_sparkline
+from redraw_airflow.web.server.read_results import ReadResult, attempt
+from redraw_airflow.web.views.charts import Chart, Formatter, Measure, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
 from redraw_airflow.web.views.formatting import as_bytes, as_figure
 from redraw_airflow.web.views.model_list import ORDERS, STATES, ListedModel, find_models, needs_facts
@@ -48,11 +48,11 @@ from redraw_airflow.web.views.version_choice import version_labels
 router = APIRouter()
 
 _PAGE = 25
-# As many as a chart has room for, and no more records to read.
+# The most versions in a chart; each is a record to read.
 _CHARTED = 300
-# In seconds: what a list that is sorted by what is published waits for all of it.
+# How many seconds a list that is sorted by published facts waits until all are read.
 _PATIENCE = 0.7
-# Metrics that a table of versions has a column of; the others are on the versions' pages.
+# The most metrics with a column in the table of versions; the others are on the versions' pages.
 _COLUMNS = 3
 _MADE_LIVE = ("live", "rollback")
 
@@ -61,7 +61,7 @@ Version = Annotated[int, Query(ge=0, lt=1 << 63)]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelQuery:
-    """Which models to list, as `find_models` has it."""
+    """Which models to list; `find_models` describes the fields."""
 
     text: Text = ""
     state: Text = ""
@@ -74,40 +74,40 @@ class ModelQuery:
 def show_models(
     request: Request,
     session: SessionDep,
-    browser: ReachedBrowser,
-    counts: ReachedCounts,
+    browser: MaybeBrowser,
+    counts: MaybeCounts,
     query: Annotated[ModelQuery, Depends()],
 ) -> Response:
-    """Every model that has a definition: what is live, its last run, and how it has done.
+    """The page of all models: the live version, the last run and the trend of a metric.
 
-    What cannot be read is reported on the page, and the rest of it is shown.
+    The page reports what cannot be read, and shows the rest.
     """
-    every = needs_facts(query.state, query.order) or not reads_every_model(request)
-    # Rights are judged by all that is published; an order can be of what is read by then.
+    need_all = needs_facts(query.state, query.order) or not reads_every_model(request)
+    # A user's rights depend on all releases; sorting can use those that are read in time.
     patience = _PATIENCE if reads_every_model(request) else math.inf
-    rows, unread, unreadable = _rows(browser, patience if every else None)
-    runs = _runs(request, session, rows) if every else {}
+    rows, unread, unreadable = _rows(browser, patience if need_all else None)
+    runs = _runs(request, session, rows) if need_all else {}
     rows = readable_models(request, rows, lambda name: runs[name].dags)
     models = [ListedModel(row=row, runs=runs.get(row.name, ModelRuns())) for row in rows]
-    found = cut_page(
+    listing = cut_page(
         find_models(models, query.text, query.state, query.owner, query.order), len(models), query.page
     )
     parts: Sequence[Callable[[], Any]] = (
-        lambda: _as_they_are(request, session, browser, found.rows, runs),
-        lambda: _sizes(counts, [model.row for model in found.rows]),
+        lambda: _refreshed(request, session, browser, listing.rows, runs),
+        lambda: _sizes(counts, [model.row for model in listing.rows]),
     )
-    (shown, problem), (catalogue, failure) = in_parallel(lambda part: part(), parts)
-    found = replace(found, rows=shown)
+    (refreshed, problem), (catalogue, failure) = in_parallel(lambda part: part(), parts)
+    listing = replace(listing, rows=refreshed)
     return show_page(
         request,
         "models.html",
-        found=found,
+        listing=listing,
         query=query,
         states=STATES,
         orders=ORDERS,
         owners={"": "all"} | {name: name for name in sorted({row.owner for row in rows} - {""})},
         problems=[*filter(None, [unreadable or problem]), *list_problems()],
-        trends={model.row.name: _trend(model.row) for model in found.rows},
+        trends={model.row.name: _trend(model.row) for model in listing.rows},
         catalogue=catalogue,
         failure=failure,
         unread=unread,
@@ -122,7 +122,7 @@ def show_model(
     model: ModelDep,
     page: Annotated[int, Query(ge=1)] = 1,
 ) -> Response:
-    """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
+    """A model's page: the live version and its clients' requests, the versions, and the pointer's history."""
     pointer, problem = browser.pointer(model)
     versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
     live = _live(browser, pointer)
@@ -153,35 +153,35 @@ def show_model(
 def choose_versions(
     request: Request, model: ModelDep, version: Annotated[list[Version] | None, Query(max_length=100)] = None
 ) -> Response:
-    """Lead to the two versions that were ticked, next to each other; to one that is the only one ticked."""
-    ticked = sorted(set(version or ()), reverse=True)
-    place = model_place(model) if not ticked else version_place(model, ticked[0])
-    if len(ticked) > 1:
-        place = comparison_place(model, ticked[0], ticked[1])
+    """Redirect to the comparison of the two selected versions, or to the only one."""
+    selected = sorted(set(version or ()), reverse=True)
+    place = model_place(model) if not selected else version_place(model, selected[0])
+    if len(selected) > 1:
+        place = comparison_place(model, selected[0], selected[1])
     return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{place}", status_code=303)
 
 
 @router.get("/models/{model}/charts")
 def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: Text = "") -> Response:
-    """A metric and the size of a model's versions, as charts; the model's page fetches it into itself."""
+    """Charts of a metric and of the size of a model's versions, which the model's page embeds."""
     sample = browser.sample(model, _CHARTED)
     definition, _ = _definition(model, published=bool(sample.total))
     metrics = ordered_metrics(sample.rows, definition.metrics)
     metrics += sorted({name for row in sample.rows for name in row.metrics} - set(metrics))
-    shown = metric if metric in metrics else next(iter(metrics), None)
+    charted_metric = metric if metric in metrics else next(iter(metrics), None)
     pointer, _ = browser.pointer(model)
     been_live = {change.version for change in pointer.history if change.kind in _MADE_LIVE}
 
-    def draw(measure: Measure, wording: Wording) -> Chart | None:
-        return draw_chart(sample.rows, measure, wording, been_live | {pointer.version})
+    def draw(measure: Measure, format_value: Formatter) -> Chart | None:
+        return draw_chart(sample.rows, measure, format_value, been_live | {pointer.version})
 
     return show_page(
         request,
         "charts.html",
         model=model,
         metrics=metrics,
-        metric=shown,
-        metric_chart=draw(lambda row: row.metrics.get(shown or ""), as_figure),
+        metric=charted_metric,
+        metric_chart=draw(lambda row: row.metrics.get(charted_metric or ""), as_figure),
         size_chart=draw(lambda row: row.size_bytes, as_bytes),
         sample=sample,
         live=pointer.version,
@@ -191,7 +191,7 @@ def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: 
 def _runs_of(
     request: Request, session: SessionDep, versions: Mapping[str, Sequence[VersionRow]]
 ) -> Mapping[str, ModelRuns]:
-    """What Airflow knows of models, as far as who asks may know it."""
+    """The runs of models that Airflow knows and the user may see."""
     publishers = {model: {*PUBLISHING_DAGS.read(), *releasing_dags(rows)} for model, rows in versions.items()}
     return find_model_runs(session, publishers, functools.partial(may_read, request))
 
@@ -200,19 +200,19 @@ def _runs(request: Request, session: SessionDep, rows: Sequence[ModelRow]) -> Ma
     return _runs_of(request, session, {row.name: row.recent for row in rows})
 
 
-def _rows(browser: Kept[Browser], patience: float | None) -> tuple[Sequence[ModelRow], int, str]:
-    """The models in the order of the list, how many are not read yet, and why no more is known of them.
+def _rows(browser: ReadResult[Browser], patience: float | None) -> tuple[Sequence[ModelRow], int, str]:
+    """The models in the order of the list, how many are not read yet, and the problem if reading failed.
 
     Args:
-        browser: The bucket's.
-        patience: How long to read what is published of each, in seconds; None: only whether anything is.
+        browser: The bucket's browser.
+        patience: How long to read each model's releases, in seconds; None: only check if there are any.
     """
-    problem, found = browser.problem, browser.content
-    if found is not None:
+    problem, bucket = browser.problem, browser.content
+    if bucket is not None:
         try:
             if patience is not None:
-                return *found.known_models(patience), ""
-            parts: Sequence[Callable[[], Any]] = (list_models, found.published)
+                return *bucket.known_models(patience), ""
+            parts: Sequence[Callable[[], Any]] = (list_models, bucket.published)
             models, published = in_parallel(lambda part: part(), parts)
             rows = map(undescribed_row, models)
             return sorted(rows, key=lambda row: (row.name not in published, row.name)), 0, ""
@@ -221,21 +221,21 @@ def _rows(browser: Kept[Browser], patience: float | None) -> tuple[Sequence[Mode
     return [*map(undescribed_row, list_models())], 0, f"The published versions cannot be read: {problem}"
 
 
-def _as_they_are(
+def _refreshed(
     request: Request,
     session: SessionDep,
-    browser: Kept[Browser],
+    browser: ReadResult[Browser],
     models: Sequence[ListedModel],
     runs: Mapping[str, ModelRuns],
 ) -> tuple[Sequence[ListedModel], str]:
-    """The models of a page, as the bucket and Airflow's database know them now; and what cannot be read.
+    """The current state of a page's models in the bucket and in Airflow's database, and a problem.
 
     Args:
-        request: What is answered.
-        session: Of Airflow's database.
-        browser: The bucket's.
-        models: What is known of them.
-        runs: What was just found of every model; nothing if only those of the page are looked for.
+        request: The request.
+        session: A session of Airflow's database.
+        browser: The bucket's browser.
+        models: The models, which may be outdated.
+        runs: The current runs of every model; empty if only those of the page's models are needed.
     """
     rows, problem = [model.row for model in models], ""
     before = [releasing_dags(row.recent) for row in rows]
@@ -244,17 +244,17 @@ def _as_they_are(
             rows = browser.content.rows(rows)
         except StorageError as err:
             problem = f"The published versions cannot be read: {err}"
-    # Another DAG that publishes may have had more runs.
+    # Other DAGs may have published meanwhile; their runs count, too.
     if not runs or before != [releasing_dags(row.recent) for row in rows]:
         runs = _runs(request, session, rows)
     return [ListedModel(row=row, runs=runs[row.name]) for row in rows], problem
 
 
 def _definition(model: ModelName, *, published: bool) -> tuple[FoundModel, str]:
-    """What a model's definition says, and why it cannot be used, if so; nothing of one that is gone.
+    """A model's definition, and why it cannot be used; an empty one if it was removed.
 
     Raises:
-        UnknownModel: Nobody defines the model, and nothing of it is published.
+        UnknownModel: There is neither a definition nor a published version of the model.
     """
     nothing = FoundModel(name=model, module="")
     try:
@@ -267,14 +267,14 @@ def _definition(model: ModelName, *, published: bool) -> tuple[FoundModel, str]:
     return nothing, ""
 
 
-def _live(browser: Browser, pointer: LivePointer) -> Kept[Release]:
+def _live(browser: Browser, pointer: LivePointer) -> ReadResult[Release]:
     """The record of the live version, or why it cannot be read."""
     version = pointer.version
     return attempt(lambda: None if version is None else browser.listed_release(pointer.model, version))
 
 
 def _trend(model: ModelRow) -> tuple[str, Chart] | None:
-    """The metric that stands for a model, and its course over the last versions."""
+    """The headline metric of a model, and its course over the last versions."""
     name = headline_metric(model.recent, model.metrics)
     if name is None:
         return None
@@ -286,17 +286,17 @@ def _trend(model: ModelRow) -> tuple[str, Chart] | None:
     return None if chart is None else (name, chart)
 
 
-def _sizes(counts: Kept[CatalogueCounts], models: Sequence[ModelRow]) -> tuple[dict[str, str], str]:
-    """How many checkpoints there are of each model, worded; or why nobody can tell."""
+def _sizes(counts: ReadResult[CatalogueCounts], models: Sequence[ModelRow]) -> tuple[dict[str, str], str]:
+    """The number of checkpoints of each model as text, or why they cannot be counted."""
     count = counts.content
     if count is None:
         return {}, counts.problem
     try:
-        found = in_parallel(lambda model: count.of(model.name), models)
+        totals = in_parallel(lambda model: count.of(model.name), models)
     except StorageError as err:
         return {}, str(err)
     return {
         model.name: f"{size.found:,}" if size.complete else f"more than {size.found:,}"
-        for model, size in zip(models, found, strict=True)
+        for model, size in zip(models, totals, strict=True)
         if size is not None
     }, ""

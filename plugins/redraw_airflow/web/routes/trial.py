@@ -1,6 +1,6 @@
-"""A request to a published version, from its page: `redraw examples` and `redraw ask` in worker processes."""
+"""Requests to a published version from its page: `redraw examples` and `redraw ask` in worker processes."""
 
-# No postponed annotations: FastAPI reads them as they stand here.
+# No postponed annotations: FastAPI evaluates them.
 
 import asyncio
 import json
@@ -28,10 +28,10 @@ _MEMORY_BYTES = 4 << 30
 _EXAMPLES_SECONDS = 30.0
 _EXAMPLES_MEMORY_BYTES = 1 << 30
 
-# One at a time in each process of the API server: a model may take all of its machine.
-_turn = asyncio.Lock()
+# One trial at a time in each process of the API server: a model may use the whole machine.
+_trial_lock = asyncio.Lock()
 
-# Where the script of the page looks at the status; others are those of pages.
+# Statuses that the page's script distinguishes; other errors have the status of pages.
 _STATUS: dict[type[RedrawError], int] = {NotAnswered: 422, NotLoadable: 422, WorkersBusy: 429}
 
 
@@ -43,55 +43,55 @@ def _demand_offered() -> None:
 router = APIRouter()
 
 
-# The right is asked for first: who may not act does not learn what is offered.
+# Rights are checked first, so that other users do not learn whether trials are offered.
 _OFFERED = [Depends(acting_user), Depends(_demand_offered)]
 
 
 @router.get("/models/{model}/{version}/example", dependencies=_OFFERED)
 async def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
-    """What each signature takes and answers, and a first request for it."""
+    """The inputs and outputs of each signature, and an example request for it."""
     try:
-        asked = ExamplesRequest(
+        request = ExamplesRequest(
             model=ModelName(model), bucket=BucketUri(browser.storage.uri), version=version
         )
-        shown = json.loads(await _run("examples", asked, _EXAMPLES_SECONDS, _EXAMPLES_MEMORY_BYTES))
-        if not shown["can_be_asked"]:
+        answer = json.loads(await _run("examples", request, _EXAMPLES_SECONDS, _EXAMPLES_MEMORY_BYTES))
+        if not answer["can_be_asked"]:
             raise NotLoadable(
-                f"{shown['uri']}: expected a sandbox to ask it in, got none on this machine"
-                f" ({shown['sandbox']}). Ask a server that serves it."
+                f"{answer['uri']}: expected a sandbox to ask it in, got none on this machine"
+                f" ({answer['sandbox']}). Ask a server that serves it."
             )
     except RedrawError as err:
         return _refusal(err)
-    return JSONResponse({"signatures": shown["signatures"]})
+    return JSONResponse({"signatures": answer["signatures"]})
 
 
 @router.post("/models/{model}/{version}/trial", dependencies=_OFFERED)
 async def ask_version(request: Request, browser: BrowserDep, model: str, version: int) -> Response:
     """Have the version answer one request: `{"signature": …, "inputs": {…}}`."""
     try:
-        asked = AskRequest(
+        trial = AskRequest(
             model=ModelName(model),
             bucket=BucketUri(browser.storage.uri),
             version=version,
             seconds=_ANSWER_SECONDS,
-            **_read_asked(await _read_body(request)),
+            **_parse_trial(await _read_body(request)),
         )
-        return Response(await _ask(asked), media_type="application/json")
+        return Response(await _ask(trial), media_type="application/json")
     except RedrawError as err:
         return _refusal(err)
 
 
-async def _ask(asked: AskRequest) -> bytes:
-    if _turn.locked():
+async def _ask(request: AskRequest) -> bytes:
+    if _trial_lock.locked():
         raise WorkersBusy("expected no other request, got one that is being answered. Ask again in a moment.")
-    async with _turn:
-        return await _run("ask", asked, _SECONDS, _MEMORY_BYTES)
+    async with _trial_lock:
+        return await _run("ask", request, _SECONDS, _MEMORY_BYTES)
 
 
-async def _run(command: str, asked: StageRequest, seconds: float, memory_bytes: int) -> bytes:
-    request = json.dumps(asked.to_json(), allow_nan=False).encode()
+async def _run(command: str, request: StageRequest, seconds: float, memory_bytes: int) -> bytes:
+    text = json.dumps(request.to_json(), allow_nan=False).encode()
     arguments = ("-m", "redraw", command, "--request", "-")
-    return await run_worker(arguments, request, seconds=seconds, memory_bytes=memory_bytes)
+    return await run_worker(arguments, text, seconds=seconds, memory_bytes=memory_bytes)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -99,26 +99,26 @@ async def _read_body(request: Request) -> bytes:
     async for chunk in request.stream():
         content += chunk
         if len(content) > _MOST_BODY:
-            # The rest is not read: a client that sends more is not waited for.
+            # The rest is not read, so that a client cannot keep the server busy.
             raise HTTPException(413, f"expected a request of at most {_MOST_BODY} bytes, got more.")
     return bytes(content)
 
 
-def _read_asked(content: bytes) -> dict[str, Any]:
+def _parse_trial(content: bytes) -> dict[str, Any]:
     try:
-        asked = json.loads(content)
+        trial = json.loads(content)
     except (ValueError, RecursionError) as err:
         raise InvalidRequest(f"trial: expected a JSON object, got {err}. Correct the request.") from err
     if (
-        not isinstance(asked, dict)
-        or set(asked) != {"signature", "inputs"}
-        or not isinstance(asked["signature"], str)
-        or not isinstance(asked["inputs"], dict)
+        not isinstance(trial, dict)
+        or set(trial) != {"signature", "inputs"}
+        or not isinstance(trial["signature"], str)
+        or not isinstance(trial["inputs"], dict)
     ):
         raise InvalidRequest(
-            'trial: expected {"signature": "…", "inputs": {…}}, got ' + f"{asked!r:.60}. Correct the request."
+            'trial: expected {"signature": "…", "inputs": {…}}, got ' + f"{trial!r:.60}. Correct the request."
         )
-    return asked
+    return trial
 
 
 def _refusal(err: RedrawError) -> Response:

@@ -1,6 +1,6 @@
-"""One version: where it came from, what was found of it, and what it consists of."""
+"""A version's page: its origin, its validation and its content."""
 
-# No postponed annotations: FastAPI reads them as they stand here.
+# No postponed annotations: FastAPI evaluates them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from redraw.storage.opening import in_parallel
 from redraw_airflow.urls import comparison_place, folder_url, object_url, run_place, version_place
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.server.buckets import BrowserDep
-from redraw_airflow.web.server.kept import Kept, attempt, read_kept
+from redraw_airflow.web.server.read_results import ReadResult, attempt, read_attachment
 from redraw_airflow.web.views.graph_parts import read_graphs
 from redraw_airflow.web.views.ledger_rows import LedgerRow, find_rows, read_ledger
 from redraw_airflow.web.views.metric_changes import MetricRow, compare_metrics
@@ -41,14 +41,14 @@ router = APIRouter()
 
 Text = Annotated[str, Query(max_length=200)]
 
-_DIGITS = 19  # of the largest int64
+_DIGITS = 19  # the length of the largest int64
 
 
 def check_version_number(version: str) -> int:
-    """The number of a version, as an address has it.
+    """Parse the number of a version in an address.
 
     Raises:
-        VersionNotFound: It is no number.
+        VersionNotFound: It is not a number.
     """
     if not (version.isascii() and version.isdecimal() and len(version) <= _DIGITS):
         raise VersionNotFound(
@@ -58,7 +58,7 @@ def check_version_number(version: str) -> int:
 
 
 def parse_model(model: str) -> ModelName:
-    """The model's name, as an address has it.
+    """Parse the model's name in an address.
 
     Raises:
         InvalidName: No model has such a name.
@@ -72,17 +72,17 @@ VersionNumber = Annotated[int, Depends(check_version_number)]
 
 @dataclass(frozen=True, kw_only=True)
 class CheckFilter:
-    """Which checks to show: those of a state, or all, that have a text in them."""
+    """Which checks to show: those of a state, or all, that contain a text."""
 
     state: Text = ""
     text: Text = ""
 
     def find(self, checks: Sequence[Check]) -> list[Check]:
-        """The checks that fit, those that failed first."""
-        found = [check for check in checks if self._fits(check)]
-        return sorted(found, key=lambda check: ("failed", "not_run", "passed").index(check.status))
+        """The checks that match, failed ones first."""
+        matching = [check for check in checks if self._matches(check)]
+        return sorted(matching, key=lambda check: ("failed", "not_run", "passed").index(check.status))
 
-    def _fits(self, check: Check) -> bool:
+    def _matches(self, check: Check) -> bool:
         if self.state and self.state not in (check.status, "waived" if check.waived else ""):
             return False
         return has_words(self.text, check.name, check.looked_at, check.expected, check.found, check.advice)
@@ -90,7 +90,7 @@ class CheckFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerQuery:
-    """Which rows of the ledger to show, as `find_rows` has it."""
+    """Which rows of the ledger to show; `find_rows` describes the fields."""
 
     text: Text = ""
     fate: Text = ""
@@ -112,9 +112,9 @@ def show_version(
     checks: Annotated[CheckFilter, Depends()],
     against: int | None = None,
 ) -> Response:
-    """A version's page: each object that it shows is read once, all at the same time."""
+    """A version's page; it reads each object once, all in parallel."""
     parts = _read_parts(browser, release)
-    (pointer, problem), files, graphs, ledger, latency, measured, said, rollout = parts
+    (pointer, problem), files, graphs, ledger, latency, measured, description, rollout = parts
     choice = offer_versions(browser, pointer, release, against)
     chosen = choice.other
     other = attempt(lambda: None if chosen is None else browser.release(release.model, chosen))
@@ -132,11 +132,11 @@ def show_version(
         latency=latency,
         measured=measured,
         rollout=rollout,
-        said=said,
+        description=description,
         passport=[name for name in (*PASSPORT_FILES, SIGNATURE_FILE) if name in release.attachments],
         metrics=_metrics(release, other.content),
         compared=None if other.content is None else other.content.version,
-        signatures=Kept(
+        signatures=ReadResult(
             content=compare_signatures(release.signatures, (other.content or release).signatures),
             problem=other.problem,
         ),
@@ -147,7 +147,7 @@ def show_version(
 def show_ledger(
     request: Request, browser: BrowserDep, release: ReleaseDep, query: Annotated[LedgerQuery, Depends()]
 ) -> Response:
-    """Where each tensor of the checkpoint went: searched, a page at a time."""
+    """A page of the restore ledger, which says where each tensor of the checkpoint went."""
     return show_page(
         request,
         "ledger.html",
@@ -167,7 +167,7 @@ def choose_version(
     other: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None,
     show: Literal["beside", "alone"] = "alone",
 ) -> Response:
-    """Lead to the version that was chosen in a form, or to the two next to each other."""
+    """Redirect to the version that was chosen in a form, or to the comparison with it."""
     if other is None:
         place = version_place(model, version)
     else:
@@ -177,7 +177,7 @@ def choose_version(
 
 
 def _facts(release: Release, pointer: LivePointer, choice: VersionChoice) -> Mapping[str, Any]:
-    """What stands at the top of the page, and what its partial templates are given."""
+    """The values for the top of the page and for its partial templates."""
     dag, _, run = (release.provenance.dag_run or "").partition("/")
     return {
         "model": release.model,
@@ -194,15 +194,15 @@ def _facts(release: Release, pointer: LivePointer, choice: VersionChoice) -> Map
     }
 
 
-def _ledger(browser: Browser, release: Release, query: LedgerQuery) -> Kept[RowPage[LedgerRow]]:
+def _ledger(browser: Browser, release: Release, query: LedgerQuery) -> ReadResult[RowPage[LedgerRow]]:
     def find(content: bytes) -> RowPage[LedgerRow]:
         return find_rows(read_ledger(content), query.text, query.fate, query.page)
 
-    return read_kept(browser, release, "ledger.json", find)
+    return read_attachment(browser, release, "ledger.json", find)
 
 
-def _files(browser: Browser, release: Release) -> Kept[Sequence[tuple[ListedFile, str]]]:
-    """The files of the manifest, each with where to look at it; none if it is not kept."""
+def _files(browser: Browser, release: Release) -> ReadResult[Sequence[tuple[ListedFile, str]]]:
+    """The files of the manifest, each with its URL; None if the manifest does not exist."""
 
     def read() -> Sequence[tuple[ListedFile, str]] | None:
         try:
@@ -215,24 +215,24 @@ def _files(browser: Browser, release: Release) -> Kept[Sequence[tuple[ListedFile
 
 
 def _read_parts(browser: Browser, release: Release) -> list[Any]:
-    """The pointer, and what is kept of a version: files, graphs, ledger, latency, card and rollout."""
+    """The pointer, and a version's files, graphs, ledger, latency, metrics, card and rollout."""
     parts: Sequence[Callable[[], Any]] = (
         lambda: browser.pointer(release.model),
         lambda: _files(browser, release),
-        lambda: read_kept(browser, release, "graphs.json", read_graphs),
+        lambda: read_attachment(browser, release, "graphs.json", read_graphs),
         lambda: _ledger(browser, release, LedgerQuery()),
-        lambda: read_kept(browser, release, "latency.json", read_latency),
-        lambda: read_kept(browser, release, METRICS_NAME, read_measured),
-        lambda: read_kept(browser, release, DESCRIPTION_NAME, read_description),
+        lambda: read_attachment(browser, release, "latency.json", read_latency),
+        lambda: read_attachment(browser, release, METRICS_NAME, read_measured),
+        lambda: read_attachment(browser, release, DESCRIPTION_NAME, read_description),
         lambda: attempt(lambda: read_rollout(browser.storage, release.model, release.version)),
-        # Kept for a moment, for those who ask next.
+        # Fill the cache for the next request.
         lambda: browser.numbers(release.model),
     )
     return list(in_parallel(lambda part: part(), parts))[:-1]
 
 
 def _metrics(release: Release, other: Release | None) -> Sequence[MetricRow]:
-    """The version's metrics next to the other's, the one that stands for the model first."""
+    """The version's metrics next to the other's, the headline metric first."""
     try:
         bounded = find_model(release.model).metrics
     except (InvalidDefinition, UnknownModel):

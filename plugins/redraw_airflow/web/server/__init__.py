@@ -1,1 +1,1 @@
-"""What every page needs: access rights, buckets, worker processes, headers, errors."""
+"""What all pages need: access rights, buckets, worker processes, headers, errors."""

@@ -1,6 +1,6 @@
-"""Who may see the pages, and who may act: Airflow's own users, by their rights on the DAGs.
+"""Access to the pages and their actions: by Airflow's users and their rights on the DAGs.
 
-The browser sends Airflow's cookie along by itself, to whatever page asks for it: what changes
+The browser sends Airflow's cookie with every request, also from other sites' pages. So a request that changes
 or starts something has to come from one of these pages.
 """
 
@@ -24,9 +24,9 @@ from redraw_airflow.web.server.buckets import model_browser
 
 _logger = logging.getLogger(__name__)
 
-# Versions whose records say which DAGs publish a model.
+# So many of the last releases say which DAGs publish a model.
 _RECENT = 20
-# By the DAG in the address: its runs' tabs show what its tasks have left.
+# Checks the DAG in the address, because its runs' tabs show its tasks' XComs.
 run_reading_user = requires_access_dag("GET", DagAccessEntity.XCOM)
 
 
@@ -37,9 +37,9 @@ def releasing_dags(rows: Iterable[VersionRow]) -> frozenset[str]:
 
 
 def reading_user(request: Request, user: GetUserDep) -> None:
-    """Demand the right to read a DAG that publishes the model of the address; a dependency of a route.
+    """Demand the right to read a DAG that publishes the model in the address; a dependency of a route.
 
-    The list of models, which is of none, shows those that the user may read.
+    The list of models has none in its address, and shows those that the user may read.
 
     Raises:
         HTTPException: 401 without a user, 403 without the right.
@@ -50,13 +50,17 @@ def reading_user(request: Request, user: GetUserDep) -> None:
 
 
 def acting_user(request: Request, user: GetUserDep) -> None:
-    """Demand the right to start a DAG that publishes the model; raises as `reading_user`."""
+    """Demand the right to start a DAG that publishes the model in the address.
+
+    Raises:
+        HTTPException: 401 without a user, 403 without the right.
+    """
     dag_ids = _publishing_dags(request.path_params["model"])
     _demand(any(is_allowed(user, "POST", dag_id, DagAccessEntity.RUN) for dag_id in dag_ids), "start")
 
 
 def _publishing_dags(model: str) -> Iterator[str]:
-    """Those of the setting; then, only if somebody goes on asking, those that have published the model."""
+    """The DAGs of the setting, then, read only if needed, those that have published the model."""
     yield from PUBLISHING_DAGS.read()
     try:
         yield from releasing_dags(model_browser().versions(ModelName(model), limit=_RECENT).rows)
@@ -64,63 +68,63 @@ def _publishing_dags(model: str) -> Iterator[str]:
         return
 
 
-def _demand(allowed: bool, what: str) -> None:
+def _demand(allowed: bool, right: str) -> None:
     if not allowed:
         dag_ids = ", ".join(PUBLISHING_DAGS.read())
         raise HTTPException(
             403,
-            f"expected the right to {what} one of the DAGs {dag_ids}, or one that has published the model,"
+            f"expected the right to {right} one of the DAGs {dag_ids}, or one that has published the model,"
             " found none.",
         )
 
 
 def reads_every_model(request: Request) -> bool:
-    """Whether who asks may read every model, whatever DAGs have published it."""
+    """Whether the user may read every model, whichever DAG has published it."""
     return any(may_read(request, dag_id) for dag_id in PUBLISHING_DAGS.read())
 
 
 def readable_models(
-    request: Request, models: Sequence[ModelRow], left: Callable[[str], Collection[str]]
+    request: Request, models: Sequence[ModelRow], related_dags: Callable[[str], Collection[str]]
 ) -> tuple[ModelRow, ...]:
-    """The models of a list that who asks may read.
+    """The models of a list that the user may read.
 
     Args:
-        request: What is answered.
-        models: All that there are.
-        left: The DAGs that did something with a model: they count for a model without versions.
+        request: The request.
+        models: All models.
+        related_dags: Returns the DAGs that did something with a model, for a model without versions.
 
     Raises:
-        HTTPException: 403: there are models, and they may read none.
+        HTTPException: 403: the user may read none.
     """
     if reads_every_model(request):
         return tuple(models)
-    found = tuple(
+    readable = tuple(
         model
         for model in models
         if any(
             may_read(request, dag_id)
-            for dag_id in (releasing_dags(model.recent) if model.versions else left(model.name))
+            for dag_id in (releasing_dags(model.recent) if model.versions else related_dags(model.name))
         )
     )
-    _demand(bool(found), "read")
-    return found
+    _demand(bool(readable), "read")
+    return readable
 
 
 def may_read(request: Request, dag_id: str) -> bool:
-    """Whether who asks may read a DAG."""
+    """Whether the user may read a DAG."""
     user = getattr(request.state, "redraw_user", None)
     return user is not None and is_allowed(user, "GET", dag_id)
 
 
 def keep_user(request: Request, user: GetUserDep) -> None:
-    """Remember who asks, for `may_run`; a dependency of every page."""
+    """Remember the user for `may_run`; a dependency of every page."""
     request.state.redraw_user = user
 
 
 def may_run(request: Request, dag_id: str) -> bool:
-    """Whether a DAG exists in this Airflow and who asks may start it; a page offers nothing else.
+    """Whether a DAG exists in this Airflow and the user may start it, so that a page offers it.
 
-    Airflow's API decides again when they do it.
+    Airflow's API checks the right again when the user starts it.
     """
     user = getattr(request.state, "redraw_user", None)
     if user is None or not dag_exists(dag_id):
@@ -129,13 +133,13 @@ def may_run(request: Request, dag_id: str) -> bool:
 
 
 def may_clear(request: Request, dag_id: str) -> bool:
-    """Whether who asks may have the tasks of a DAG's runs run again."""
+    """Whether the user may clear the tasks of a DAG's runs, so that they run again."""
     user = getattr(request.state, "redraw_user", None)
     return user is not None and is_allowed(user, "PUT", dag_id, DagAccessEntity.TASK_INSTANCE)
 
 
 def may_publish(request: Request) -> bool:
-    """Whether who asks may start one of the DAGs that publish the model of the address."""
+    """Whether the user may start one of the DAGs that publish the model in the address."""
     return any(may_run(request, dag_id) for dag_id in _publishing_dags(request.path_params["model"]))
 
 
@@ -143,22 +147,26 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class SameSiteOnly:
-    """Refuses what another site's page has a user's browser send."""
+    """Refuses requests that another site's page makes a user's browser send."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with 403."""
-        if scope["type"] == "http" and scope["method"] not in _SAFE and not _is_own(Headers(scope=scope)):
+        if (
+            scope["type"] == "http"
+            and scope["method"] not in _SAFE
+            and not _is_same_site(Headers(scope=scope))
+        ):
             refusal = "expected a request of one of these pages, got one of another site."
             await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
-def _is_own(headers: Headers) -> bool:
-    """Whether a page of this server sends it, or a program that names its user in the request."""
+def _is_same_site(headers: Headers) -> bool:
+    """Whether a page of this server sends the request, or a program with a token."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site != "same-origin":
         return False
@@ -168,10 +176,10 @@ def _is_own(headers: Headers) -> bool:
 
 
 def offers_trials() -> bool:
-    """Whether users may ask published versions from their pages: where `REDRAW_TRY_IT` is 1.
+    """Whether users may send requests to published versions from their pages: if `REDRAW_TRY_IT` is 1.
 
-    A trial runs a model on the API server's machine, so the owner of that machine decides. A page is shown
-    without the box if the setting has a wrong type; a trial itself is answered with the error.
+    A trial runs a model on the API server's machine, so the owner of that machine decides. If the setting is
+    malformed, pages have no box for trials, and a trial is answered with the error.
     """
     try:
         return TRY_IT.read()

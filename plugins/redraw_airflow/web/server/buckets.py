@@ -1,4 +1,4 @@
-"""The buckets of this Airflow, opened once for all requests, by the operators' own connection."""
+"""The buckets of this Airflow, opened once for all requests, with the connection of the pages."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET, WEB_CONNECTION
 from redraw_airflow.stages.credentials import Grants, using_connection
-from redraw_airflow.web.server.kept import Kept, attempt
+from redraw_airflow.web.server.read_results import ReadResult, attempt
 
-__all__ = ["BrowserDep", "CatalogueCounts", "ReachedBrowser", "ReachedCounts", "model_browser"]
+__all__ = ["BrowserDep", "CatalogueCounts", "MaybeBrowser", "MaybeCounts", "model_browser"]
 
-# A catalogue grows by a checkpoint a run: its size may be a minute old.
+# A catalogue grows slowly, so its counts may be a minute old.
 _COUNT_SECONDS = 60.0
 _MODELS = 10_000
-# A changed connection counts so soon.
+# After this time a changed connection is noticed.
 _CONNECTION_SECONDS = 30.0
 _CONNECTIONS = 8
 
 
 class CatalogueCounts:
-    """How many checkpoints a catalogue holds of each model, counted now and then; threads may share it.
+    """The number of a model's checkpoints in a catalogue, cached for a minute; threads may share it.
 
     Args:
-        catalogue: The catalogue; None where the API server knows of none.
+        catalogue: The catalogue; None if the API server has none.
         clock: Monotonic seconds.
     """
 
@@ -54,7 +54,7 @@ def model_browser() -> Browser:
     """The browser of the bucket that `REDRAW_MODEL_BUCKET` names, as a dependency of the routes.
 
     Raises:
-        InvalidSetting: The API server has no such setting, or it is no URI of a bucket.
+        InvalidSetting: The API server has no such setting, or it is not the URI of a bucket.
         StorageForbidden: There are no credentials for the bucket.
     """
     bucket = MODEL_BUCKET.read()
@@ -67,7 +67,7 @@ def model_browser() -> Browser:
 
 
 def catalogue_counts() -> CatalogueCounts:
-    """The sizes of the catalogue that `REDRAW_CHECKPOINTS` names, as a dependency of the routes."""
+    """The counts of the catalogue that `REDRAW_CHECKPOINTS` names, as a dependency of the routes."""
     catalogue = CHECKPOINTS.read()
     return _counts(Uri(catalogue), _scope(WEB_CONNECTION.read())) if catalogue else _counts(None, "")
 
@@ -75,37 +75,37 @@ def catalogue_counts() -> CatalogueCounts:
 BrowserDep = Annotated[Browser, Depends(model_browser)]
 
 
-def reach_browser() -> Kept[Browser]:
-    """The same, or why it cannot be opened: for a page that has more to show."""
+def try_browser() -> ReadResult[Browser]:
+    """The bucket's browser, or why it cannot be opened, for a page that shows more than the bucket."""
     return attempt(model_browser, RedrawError)
 
 
-def reach_counts() -> Kept[CatalogueCounts]:
-    """The sizes of the catalogue, or why it cannot be opened."""
+def try_counts() -> ReadResult[CatalogueCounts]:
+    """The counts of the catalogue, or why it cannot be opened."""
     return attempt(catalogue_counts, RedrawError)
 
 
-ReachedBrowser = Annotated[Kept[Browser], Depends(reach_browser)]
-ReachedCounts = Annotated[Kept[CatalogueCounts], Depends(reach_counts)]
+MaybeBrowser = Annotated[ReadResult[Browser], Depends(try_browser)]
+MaybeCounts = Annotated[ReadResult[CatalogueCounts], Depends(try_counts)]
 
 
 @functools.lru_cache(_CONNECTIONS)
 def _browser(bucket: BucketUri, scope: str) -> Browser:
-    return Browser(_opened(bucket))
+    return Browser(_open(bucket))
 
 
 @functools.lru_cache(_CONNECTIONS)
 def _counts(catalogue: Uri | None, scope: str) -> CatalogueCounts:
-    return CatalogueCounts(None if catalogue is None else _opened(catalogue))
+    return CatalogueCounts(None if catalogue is None else _open(catalogue))
 
 
 @cached(TTLCache[Any, str](_CONNECTIONS, _CONNECTION_SECONDS), lock=threading.Lock())
 def _scope(connection: str) -> str:
-    """What the connection says; a changed one opens the buckets again."""
+    """The state of the connection; if it changes, the buckets are opened again."""
     return Grants(connection).scope()
 
 
-def _opened(uri: Uri) -> Storage:
-    """A bucket, by the connection that `REDRAW_WEB_CONNECTION` names: no second secret is needed."""
+def _open(uri: Uri) -> Storage:
+    """Open a bucket with the connection that `REDRAW_WEB_CONNECTION` names."""
     with using_connection(WEB_CONNECTION.read()):
         return open_storage(uri)

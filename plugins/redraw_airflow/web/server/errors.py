@@ -1,9 +1,9 @@
-"""What can keep a worker of the pages from its answer.
+"""The errors of the pages' worker processes.
 
 RedrawError
-├── WorkersBusy                 as many workers run as may (worth another try)
-├── WorkerOverran               stopped: it took too long, or too much memory, or answered too much
-└── WorkerFailed                it ended without an answer, and without an error that has a name
+├── WorkersBusy                 too many workers are running; a retry may help
+├── WorkerOverran               a worker took too much time or memory, or its answer was too large
+└── WorkerFailed                a worker ended without an answer and without a named error
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from redraw.errors import RedrawError
 
 
 class WorkersBusy(RedrawError):
-    """As many workers run as may."""
+    """Too many workers are running."""
 
     retryable = True
 
 
 class WorkerOverran(RedrawError):
-    """A worker was stopped at one of its limits."""
+    """A worker exceeded a limit and was stopped."""
 
 
 class WorkerFailed(RedrawError):
-    """A worker ended without an answer; the message is the last line that it wrote."""
+    """A worker ended without an answer; the message has the last line that it wrote."""

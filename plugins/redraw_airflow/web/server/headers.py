@@ -1,4 +1,4 @@
-"""The headers that keep a page to itself, even where a value in it were not escaped."""
+"""Security headers, which protect a page even if a value in it were not escaped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _POLICY = {
     "frame-ancestors": "'self'",
     "base-uri": "'none'",
 }
-# Others who use the browser, and caches on the way, keep nothing of what only some may see.
-_UNKEPT = {"Cache-Control": "no-store"}
+# Browsers and caches must not store pages, because not every user may see them.
+_NOT_CACHED = {"Cache-Control": "no-store"}
 _HEADERS = {
     "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -26,11 +26,11 @@ _HEADERS = {
 
 
 class GuardingHeaders:
-    """Adds them to each answer that does not bring its own.
+    """Adds the security headers to each answer that does not set its own.
 
     Args:
-        app: What answers.
-        public: Where the files are that anybody may see and keep.
+        app: The application.
+        public: The path of the files that anybody may see and cache.
     """
 
     def __init__(self, app: ASGIApp, public: str) -> None:
@@ -41,17 +41,17 @@ class GuardingHeaders:
         return str(scope["path"]).removeprefix(str(scope.get("root_path", ""))).startswith(self._public)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        # Asked first: a mounted part of the application changes the scope.
-        kept = scope["type"] == "http" and self._is_public(scope)
+        """Pass a request on, and add the headers to its answer."""
+        # Read before the call, because a mounted part of the application changes the scope.
+        is_public = scope["type"] == "http" and self._is_public(scope)
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                if not kept:
-                    headers.update(_UNKEPT)
+                if not is_public:
+                    headers.update(_NOT_CACHED)
             await send(message)
 
         await self._app(scope, receive, send_guarded if scope["type"] == "http" else send)

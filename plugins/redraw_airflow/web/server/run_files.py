@@ -1,7 +1,7 @@
-"""The files that a run has left in the work folder or the folder of reports: what a page shows of them.
+"""The files of a run in the work folder or the folder of reports, for its tab.
 
-Where they are says an XCom, which anyone who runs a task may write. So only files of that very run are read,
-in folders that this server's own settings name, and no more bytes than a version's page would show.
+An XCom says where they are, and anyone who runs a task may write it. So this module reads only files of the
+same run, in folders that this server's own settings name, and no more bytes than a version's page would show.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ def read_run_file(
     """Read a file of a run.
 
     Args:
-        uri: The file, as a record of the run names it.
+        uri: The file's URI in a record of the run.
         model: The definition's name.
-        dag_id: The DAG's.
-        run_id: Airflow's.
-        most: The largest file, in bytes; of one that is parsed, `PARSED_BYTES`.
+        dag_id: The DAG's id.
+        run_id: The run's id.
+        most: The largest file, in bytes; `PARSED_BYTES` for one that is parsed.
 
     Raises:
-        InvalidRequest: It lies elsewhere, or is too large or no file.
-        VersionNotFound: It is gone, or this server does not see the folder.
+        InvalidRequest: The file is in another place, or too large.
+        VersionNotFound: The file was removed, or this server cannot read the folder.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     below = f"{model}/{run_folder_name(dag_id, run_id)}"
@@ -58,9 +58,9 @@ def read_run_file(
 
 
 def _roots() -> list[str]:
-    """The folders that the settings name; `*` names none that a page would read."""
-    named = (REPORTS.read(), WORK.read(), *ALLOWED_WORK.read())
-    return [root.rstrip("/") for root in named if root and root != "*"]
+    """The folders that the settings name; `*` adds no folder that a page would read."""
+    settings = (REPORTS.read(), WORK.read(), *ALLOWED_WORK.read())
+    return [root.rstrip("/") for root in settings if root and root != "*"]
 
 
 def _read_object(uri: Uri, most: int) -> bytes | None:
@@ -69,12 +69,12 @@ def _read_object(uri: Uri, most: int) -> bytes | None:
 
 
 def _read_local(uri: Uri, folder: str, most: int) -> bytes | None:
-    """A regular file in that folder, wherever links on the way lead."""
+    """Read a regular file that is in the folder after links are resolved."""
     path = os.path.realpath(uri)
     if not path.startswith(folder):
         return None
     try:
-        # Not blocking: a pipe would wait for who writes into it.
+        # Without blocking: a named pipe would wait for a writer.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None

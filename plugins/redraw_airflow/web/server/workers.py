@@ -1,11 +1,11 @@
-"""What a page needs worked out, in a process of its own: the API server neither waits nor pays for it.
+"""Worker processes for expensive requests of pages, which must not block or burden the API server.
 
     page ──request──► stdin  ┐
          ◄──answer── stdout  ├ python -m redraw COMMAND --request -
-         ◄──REDRAW_CONTROL_FD──► credentials, and a sign that the API server lives
+         ◄──REDRAW_CONTROL_FD──► credentials; closes if the API server ends
 
-The worker leads a process group, which ends as a whole: with its answer, at a limit, and when
-anyone who waits for it gives up. Few may run at once in each process of the API server.
+The worker leads a process group. The whole group ends with the answer, at a limit, and if the client
+disconnects. Only a few workers may run at once in each process of the API server.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ _running: set[object] = set()
 
 
 async def run_worker(command: Sequence[str], request: bytes, *, seconds: float, memory_bytes: int) -> bytes:
-    """Run a worker to its end.
+    """Run a worker until it ends.
 
     Args:
-        command: What follows the interpreter: `-m`, `redraw`, the command, `--request`, `-`.
-        request: What it reads from its standard input.
-        seconds: When it is stopped.
-        memory_bytes: How much may be resident of it and of the processes that it starts. It is
-            looked at ten times a second: a limit of the address space would be the simpler one,
-            but TensorFlow and the threads of NumPy reserve many times what they use.
+        command: The arguments of the interpreter: `-m`, `redraw`, the command, `--request`, `-`.
+        request: The worker's standard input.
+        seconds: The time limit.
+        memory_bytes: The limit of resident memory of the worker and the processes that it starts, checked ten
+            times a second. A limit of the address space would be simpler, but TensorFlow and NumPy's threads
+            reserve many times what they use.
 
     Returns:
-        What it wrote to its standard output.
+        The worker's standard output.
 
     Raises:
-        WorkersBusy: As many run as may; ask again.
-        WorkerOverran: It exceeded a limit, and is gone with all that it started.
-        WorkerFailed: It failed with an error that has no name.
-        RedrawError: The error that it names.
+        WorkersBusy: Too many workers are running.
+        WorkerOverran: The worker exceeded a limit and was ended with all that it started.
+        WorkerFailed: The worker failed without a named error.
+        RedrawError: The worker's named error.
     """
     with _slot(), answer_credentials(WEB_CONNECTION.read()) as control:
         process = await asyncio.create_subprocess_exec(
@@ -94,18 +94,18 @@ def _slot() -> Iterator[None]:
             f"expected fewer than {_MOST_WORKERS} workers of pages, got {len(_running)} that run."
             " Try again when one has ended."
         )
-    mine = object()
-    _running.add(mine)
+    slot = object()
+    _running.add(slot)
     try:
         yield
     finally:
-        _running.discard(mine)
+        _running.discard(slot)
 
 
 async def _talk(process: Process, request: bytes) -> tuple[bytes, bytes]:
-    """Give the request, and take the answer and the end of the log."""
+    """Send the request, and read the answer and the end of the log."""
     if process.stdin is None or process.stdout is None or process.stderr is None:
-        raise AssertionError("asyncio gives a process the pipes that it is asked for")
+        raise AssertionError("asyncio makes the requested pipes")
     process.stdin.write(request)
     # A worker may end before it has read all of it.
     with suppress(ConnectionError):
@@ -137,7 +137,7 @@ async def _read_end(stream: asyncio.StreamReader) -> bytes:
 
 
 async def _watch(pid: int, memory_bytes: int) -> None:
-    """Look at the memory for as long as the worker runs."""
+    """Check the memory while the worker runs."""
     while True:
         used = await asyncio.to_thread(_resident, pid)
         if used > memory_bytes:
@@ -148,27 +148,27 @@ async def _watch(pid: int, memory_bytes: int) -> None:
 
 
 def _resident(pid: int) -> int:
-    """The bytes in memory of a process and those that it started; none of one that has ended."""
+    """The resident bytes of a process and its descendants; 0 if it has ended."""
     with suppress(psutil.NoSuchProcess):
         leader = psutil.Process(pid)
-        return sum(_own(one) for one in (leader, *leader.children(recursive=True)))
+        return sum(_resident_alone(process) for process in (leader, *leader.children(recursive=True)))
     return 0
 
 
-def _own(process: psutil.Process) -> int:
+def _resident_alone(process: psutil.Process) -> int:
     with suppress(psutil.NoSuchProcess):
         return int(process.memory_info().rss)
     return 0
 
 
 async def _end(process: Process, *watchers: asyncio.Task[object]) -> None:
-    """Leave nothing behind: a descendant may hold the pipes open, and nobody would read them."""
+    """End the process group: a descendant may keep the pipes open."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     for watcher in watchers:
         watcher.cancel()
     await asyncio.gather(*watchers, return_exceptions=True)
-    # What nobody reads any more holds up the end: a stream that is full reads no end of file.
+    # Drain the pipes first, or a full pipe blocks and EOF never arrives.
     for stream in (process.stdout, process.stderr):
         with suppress(TimeoutError):
             if stream is not None:
@@ -178,8 +178,8 @@ async def _end(process: Process, *watchers: asyncio.Task[object]) -> None:
 
 def _failure(returncode: int | None, log: bytes) -> Exception:
     lines = [line for line in log.decode("utf-8", errors="replace").splitlines() if line.strip()]
-    if named := named_error(lines):
-        kind, message = named
+    if error := named_error(lines):
+        kind, message = error
         return kind(message)
     last = lines[-1] if lines else "nothing"
     return WorkerFailed(f"expected an answer, got status {returncode}; the worker last wrote: {last}")

@@ -1,4 +1,4 @@
-// The points of a chart are one stop of the Tab key; the arrow keys go from one to the next.
+// The Tab key stops once at a chart; the arrow keys move between its points.
 "use strict";
 document.addEventListener("keydown", (event) => {
   const point = event.target.closest?.("a.point");

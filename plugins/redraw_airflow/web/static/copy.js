@@ -1,7 +1,7 @@
-// Buttons that copy the text before them; without this script they are not shown.
+// Buttons that copy the text before them; they are hidden without this script.
 "use strict";
 (() => {
-  // A frame may be denied the clipboard: the selection is then what is copied.
+  // If the frame may not use the clipboard, copy the selection.
   async function copy(source) {
     const range = document.createRange();
     range.selectNodeContents(source);
@@ -18,11 +18,11 @@
 
   for (const button of document.querySelectorAll("button[data-copy]")) {
     button.hidden = false;
-    const wording = button.textContent;
+    const label = button.textContent;
     button.addEventListener("click", async () => {
       const copied = await copy(button.parentElement.querySelector("pre"));
       button.textContent = copied ? "Copied" : "Press Ctrl+C";
-      window.setTimeout(() => { button.textContent = wording; }, 2000);
+      window.setTimeout(() => { button.textContent = label; }, 2000);
     });
   }
 })();

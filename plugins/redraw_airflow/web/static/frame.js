@@ -1,52 +1,52 @@
-// What a page inside Airflow's frame needs: its theme, and links that lead out of the frame.
+// For a page inside Airflow's frame: Airflow's theme, and links that leave the frame.
 "use strict";
 (() => {
   const framed = window.parent !== window;
   const outer = framed ? window.parent.document : null;
 
-  // Airflow writes its theme on its root element; alone, a page follows the choice that Airflow
-  // keeps for the browser, and else the system's.
+  // In the frame, Airflow's root element has the theme. Outside, the page uses the theme that Airflow stored in
+  // the browser, or else the system's.
   function isDark() {
     if (outer) return outer.documentElement.classList.contains("dark");
-    const kept = window.localStorage.getItem("theme");
-    return kept === "dark" || (kept !== "light" && window.matchMedia("(prefers-color-scheme: dark)").matches);
+    const stored = window.localStorage.getItem("theme");
+    return stored === "dark" || (stored !== "light" && window.matchMedia("(prefers-color-scheme: dark)").matches);
   }
-  // Airflow's own colours and typeface, where it has them under these names; else the style sheet's.
+  // Airflow's colours and typeface if it has these names, or else the style sheet's.
   const TOKENS = {
     paper: "bg", card: "bg-subtle", raised: "bg-muted", edge: "border", "edge-strong": "border-emphasized",
     ink: "fg", quiet: "fg-muted", brand: "brand-solid", "on-brand": "brand-contrast", focus: "brand-focus-ring",
   };
-  function take() {
-    const theirs = window.getComputedStyle(outer.documentElement);
-    const own = document.documentElement.style;
+  function copyTokens() {
+    const outerStyle = window.getComputedStyle(outer.documentElement);
+    const style = document.documentElement.style;
     for (const [name, token] of Object.entries(TOKENS)) {
-      const value = theirs.getPropertyValue(`--chakra-colors-${token}`).trim();
-      if (value) own.setProperty(`--${name}`, value);
-      else own.removeProperty(`--${name}`);
+      const value = outerStyle.getPropertyValue(`--chakra-colors-${token}`).trim();
+      if (value) style.setProperty(`--${name}`, value);
+      else style.removeProperty(`--${name}`);
     }
-    own.setProperty("--type", theirs.getPropertyValue("--chakra-fonts-body").trim() || "Inter");
+    style.setProperty("--type", outerStyle.getPropertyValue("--chakra-fonts-body").trim() || "Inter");
   }
-  function follow() {
+  function applyTheme() {
     document.documentElement.classList.toggle("dark", isDark());
-    if (outer) take();
+    if (outer) copyTokens();
   }
-  follow();
+  applyTheme();
   if (outer) {
-    new MutationObserver(follow).observe(outer.documentElement, { attributeFilter: ["class"] });
+    new MutationObserver(applyTheme).observe(outer.documentElement, { attributeFilter: ["class"] });
   } else {
-    window.addEventListener("storage", follow);
-    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);
+    window.addEventListener("storage", applyTheme);
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
   }
 
-  // The frame may not navigate the window around it; a link of the outer document may.
+  // The frame may not navigate the outer window, but a link in the outer document may.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-outer]");
     if (!link || !outer || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    const way = outer.createElement("a");
-    way.href = link.href;
-    outer.body.append(way);
-    way.click();
-    way.remove();
+    const anchor = outer.createElement("a");
+    anchor.href = link.href;
+    outer.body.append(anchor);
+    anchor.click();
+    anchor.remove();
   });
 })();

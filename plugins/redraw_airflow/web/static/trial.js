@@ -1,35 +1,35 @@
 // The request box of a version's page: an example to edit, and the version's answer to it.
 "use strict";
 (() => {
-  const MOST_BODY = 1_000_000; // what the server takes
+  const MOST_BODY = 1_000_000; // the server's limit
   const section = document.querySelector("[data-trial]");
   const trial = window.redrawTrial;
   if (!section) return;
   const part = (name) => section.querySelector(`[data-${name}]`);
   const place = section.dataset.trial;
   const [select, text, answer, ask] = [part("signature"), part("inputs"), part("answer"), part("ask")];
-  const state = part("state"); // one line, which screen readers say; the tables are there to be read
+  const state = part("state"); // one line, which screen readers announce
   let signatures = {};
   let drawings = {};
 
   const specText = ({ dtype, shape }) => `${dtype} [${shape.map((size) => size ?? "None").join(", ")}]`;
 
-  // The JSON that the server answers; what it refuses becomes an error with its own words.
+  // The server's JSON; a refusal becomes an error with the server's message.
   async function fetchJson(name, options = {}) {
     const response = await fetch(`${place}/${name}`, { credentials: "same-origin", ...options });
     const body = await response.json().catch(() => ({}));
     if (response.ok) return body;
-    const own = typeof body.detail === "string" ? body.detail : `The server answered with status ${response.status}.`;
-    const message = response.status === 403 ? "To try a version, you need the right to run a DAG that publishes." : own;
+    const detail = typeof body.detail === "string" ? body.detail : `The server answered with status ${response.status}.`;
+    const message = response.status === 403 ? "To try a version, you need the right to run a DAG that publishes." : detail;
     throw Object.assign(new Error(message), { status: response.status });
   }
 
-  function refuse(message) {
+  function showError(message) {
     state.textContent = "";
     answer.replaceChildren(trial.element("p", { className: "failure", role: "alert", textContent: message }));
   }
 
-  function inputsNow() {
+  function currentInputs() {
     try {
       return JSON.parse(text.value);
     } catch {
@@ -40,9 +40,9 @@
   const setInputs = (inputs) => { text.value = trial.write(inputs); };
 
   async function showOnDrawings() {
-    const inputs = inputsNow() ?? {};
+    const inputs = currentInputs() ?? {};
     for (const [name, drawing] of Object.entries(drawings)) {
-      // Half an edit is no picture: the drawing then stays as it is.
+      // An incomplete edit is not an image: the drawing stays unchanged.
       await drawing.show(inputs[name]).catch(() => false);
     }
   }
@@ -54,25 +54,25 @@
     answer.replaceChildren();
     state.textContent = "The answer appears here.";
     part("takes").textContent = Object.entries(inputs).map(([name, spec]) => `${name}: ${specText(spec)}`).join("; ");
-    const made = {};
+    const newDrawings = {};
     for (const [name, spec] of Object.entries(inputs)) {
-      const give = (values) => setInputs({ ...(inputsNow() ?? example), [name]: values });
-      // What is no picture after all is edited as text.
-      const drawing = await trial.drawingFor(name, spec, example[name], give).catch(() => null);
-      if (drawing) made[name] = drawing;
+      const setInput = (values) => setInputs({ ...(currentInputs() ?? example), [name]: values });
+      // An input that is not an image is edited as text.
+      const drawing = await trial.drawingFor(name, spec, example[name], setInput).catch(() => null);
+      if (drawing) newDrawings[name] = drawing;
     }
-    if (select.value !== chosen) return; // another was chosen meanwhile
-    drawings = made;
+    if (select.value !== chosen) return; // the user has chosen another signature meanwhile
+    drawings = newDrawings;
     part("drawings").replaceChildren(...Object.values(drawings).map((drawing) => drawing.root));
     await showOnDrawings();
   }
 
   async function send(event) {
     event.preventDefault();
-    const inputs = inputsNow();
+    const inputs = currentInputs();
     const body = JSON.stringify({ signature: select.value, inputs });
     if (inputs === null || body.length > MOST_BODY) {
-      refuse(inputs === null ? "Expected JSON, got something else. Correct the inputs."
+      showError(inputs === null ? "Expected JSON, got something else. Correct the inputs."
         : `Expected a request of at most ${MOST_BODY.toLocaleString("en")} bytes, got ${body.length.toLocaleString("en")}. Ask fewer rows, or a smaller picture.`);
       text.focus();
       return;
@@ -81,17 +81,17 @@
     answer.replaceChildren();
     state.textContent = "Asking… The first request also downloads the version.";
     try {
-      const given = await fetchJson("trial", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-      state.textContent = trial.timeOf(given);
-      answer.replaceChildren(...trial.tablesOf(given));
+      const result = await fetchJson("trial", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+      state.textContent = trial.timeOf(result);
+      answer.replaceChildren(...trial.tablesOf(result));
     } catch (err) {
-      refuse(err.message);
+      showError(err.message);
     } finally {
       ask.disabled = false;
     }
   }
 
-  // A page that was just opened waits for its turn; few workers run at once.
+  // Retry while all workers are busy.
   async function fetchExamples(tries) {
     try {
       return await fetchJson("example");
@@ -102,7 +102,7 @@
     }
   }
 
-  async function begin() {
+  async function start() {
     try {
       ({ signatures } = await fetchExamples(20));
       await choose();
@@ -118,5 +118,5 @@
   text.addEventListener("change", showOnDrawings);
   part("example").addEventListener("click", choose);
   part("request").addEventListener("submit", send);
-  begin();
+  start();
 })();

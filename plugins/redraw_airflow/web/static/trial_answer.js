@@ -1,4 +1,4 @@
-// An answer as people read it: probabilities as bars, other values as tables, all of it as JSON.
+// Shows an answer: probabilities as bars, other values as tables, and all of it as JSON.
 "use strict";
 (() => {
   const MOST_ROWS = 20;
@@ -21,12 +21,12 @@
     element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { textContent: head, scope: "col", className: head === "Probability" ? "number" : "" })))),
     element("tbody", {}, ...rows)));
 
-  // One row of probabilities: every class, or the likeliest of many.
+  // One row of probabilities: all classes, or the most likely ones.
   function bars(caption, shares) {
     const most = shares.indexOf(Math.max(...shares));
     let classes = [...shares.keys()];
     if (shares.length > MOST_CLASSES) {
-      classes = classes.sort((one, other) => shares[other] - shares[one]).slice(0, MOST_CLASSES);
+      classes = classes.sort((a, b) => shares[b] - shares[a]).slice(0, MOST_CLASSES);
     }
     const rows = classes.map((index) => {
       const bar = element("span", { className: "share" });
@@ -36,8 +36,8 @@
       const share = element("td", { className: "number", textContent: `${(100 * shares[index]).toFixed(2)} %` });
       return element("tr", { className: index === most ? "most" : "" }, head, track, share);
     });
-    const left = shares.length - classes.length;
-    return table(left ? `${caption}, without the ${left} least likely` : caption, ["Class", "Share", "Probability"], rows);
+    const omitted = shares.length - classes.length;
+    return table(omitted ? `${caption}, without the ${omitted} least likely` : caption, ["Class", "Share", "Probability"], rows);
   }
 
   // One row of an output, or its beginning.
@@ -50,29 +50,29 @@
   function show(name, tensor) {
     const caption = `${name}: ${tensor.dtype} [${tensor.shape.join(", ")}]`;
     const values = tensor.shape.length ? tensor.values : [tensor.values];
-    const shown = values.slice(0, MOST_ROWS);
-    if (tensor.shape.length === 2 && shown.length && shown.every(isShares)) {
-      return shown.map((shares, row) => bars(values.length > 1 ? `${caption}, row ${row}` : caption, shares));
+    const rowValues = values.slice(0, MOST_ROWS);
+    if (tensor.shape.length === 2 && rowValues.length && rowValues.every(isShares)) {
+      return rowValues.map((shares, row) => bars(values.length > 1 ? `${caption}, row ${row}` : caption, shares));
     }
-    const rows = shown.map((value, row) => element("tr", {},
+    const rows = rowValues.map((value, row) => element("tr", {},
       element("th", { textContent: String(row), scope: "row" }),
       element("td", { className: "wide", textContent: cell(value) })));
-    const left = values.length - shown.length;
-    return [table(left > 0 ? `${caption}, the first ${shown.length} rows` : caption, ["Row", "Value"], rows)];
+    const omitted = values.length - rowValues.length;
+    return [table(omitted > 0 ? `${caption}, the first ${rowValues.length} rows` : caption, ["Row", "Value"], rows)];
   }
 
-  // How long the answer took, in a line.
+  // The duration of the answer, in a line.
   const timeOf = ({ seconds, load_seconds: loading, fetched }) => `Answered in ${figure(seconds)} s; loaded in ${figure(loading)} s`
     + (fetched ? ", after it was downloaded from the bucket." : ".");
 
   function tablesOf({ outputs }) {
-    // The shortest first: what was decided, then how sure it is.
-    const ordered = Object.entries(outputs).sort(([, one], [, other]) => one.shape.length - other.shape.length);
+    // Tensors with fewer dimensions first: the decision, then its probabilities.
+    const ordered = Object.entries(outputs).sort(([, a], [, b]) => a.shape.length - b.shape.length);
     const json = Object.fromEntries(ordered.map(([name, tensor]) => [name, tensor.values]));
-    const whole = element("pre", { textContent: trial.write(json), tabIndex: 0 });
+    const details = element("pre", { textContent: trial.write(json), tabIndex: 0 });
     return [
       ...ordered.flatMap(([name, tensor]) => show(name, tensor)),
-      element("details", {}, element("summary", { textContent: "As JSON" }), whole),
+      element("details", {}, element("summary", { textContent: "As JSON" }), details),
     ];
   }
 

@@ -1,13 +1,13 @@
-// A canvas for an input that takes an image: draw on it, or have a file scaled to it.
+// A canvas for an input that takes an image: the user draws on it or chooses a file, which is scaled to it.
 "use strict";
 (() => {
-  const PNG = "iVBORw0KGgo"; // how every PNG file begins, in base 64
+  const PNG = "iVBORw0KGgo"; // the start of every PNG file, in base 64
   const trial = window.redrawTrial;
 
   function element(tag, properties = {}, ...children) {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
+    const node = Object.assign(document.createElement(tag), properties);
+    node.append(...children);
+    return node;
   }
 
   const context = (canvas) => canvas.getContext("2d", { willReadFrequently: true });
@@ -18,7 +18,7 @@
     pen.fillRect(0, 0, canvas.width, canvas.height);
   }
 
-  // Strokes by mouse, pen or finger, about as thick as handwriting on a picture of that size.
+  // Strokes by mouse, pen or finger, with about the thickness of handwriting.
   function drawOn(canvas, changed) {
     let last = null;
     const place = (event) => {
@@ -52,7 +52,7 @@
     canvas.addEventListener("pointercancel", finish);
   }
 
-  // The whole picture, as large as it fits, in the middle; its first pixel goes on around it.
+  // The whole image, centred and as large as possible; its first pixel fills the border.
   function placeImage(canvas, image) {
     context(canvas).drawImage(image, 0, 0, 1, 1, 0, 0, canvas.width, canvas.height);
     const scale = Math.min(canvas.width / image.width, canvas.height / image.height);
@@ -77,14 +77,14 @@
     reader.readAsDataURL(file);
   });
 
-  // The drawing and its controls. `read` gives the values of what is drawn, `pass` those of a file
-  // that needs no drawing (or null), and `give` takes them whenever they changed.
-  function makeDrawing(name, size, { read, pass, give }) {
+  // The drawing and its controls. `read` returns the values of the canvas, `readFile` those of a file that needs no
+  // canvas (or null), and `onChange` gets them after each change.
+  function makeDrawing(name, size, { read, readFile, onChange }) {
     const canvas = element("canvas", { width: size.width, height: size.height });
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `${name}, ${size.width} by ${size.height} pixels: draw here, or choose a file next to it`);
     clear(canvas);
-    const changed = () => give(read(canvas));
+    const changed = () => onChange(read(canvas));
     drawOn(canvas, changed);
     const file = element("input", { type: "file", accept: "image/*" });
     const problem = element("p", { className: "bad", role: "alert", hidden: true });
@@ -93,16 +93,16 @@
       try {
         placeImage(canvas, await createImageBitmap(file.files[0]));
         problem.hidden = true;
-        give(await pass(file.files[0]) ?? read(canvas));
+        onChange(await readFile(file.files[0]) ?? read(canvas));
       } catch {
         problem.textContent = `Expected a picture that this browser can read, got ${file.files[0].name}.`;
         problem.hidden = false;
       }
     });
     const button = (text, change) => {
-      const made = element("button", { type: "button", textContent: text });
-      made.addEventListener("click", () => { change(canvas); changed(); });
-      return made;
+      const node = element("button", { type: "button", textContent: text });
+      node.addEventListener("click", () => { change(canvas); changed(); });
+      return node;
     };
     const controls = element("div", { className: "row" },
       element("strong", { textContent: name }),
@@ -117,22 +117,22 @@
     return createImageBitmap(new Blob([bytes], { type: "image/png" }));
   }
 
-  // A drawing for an input, with `show` to bring values onto it; null where it takes no image.
-  async function drawingFor(name, spec, example, give) {
+  // A drawing for an input, with `show` to draw values; null if the input takes no image.
+  async function drawingFor(name, spec, example, onChange) {
     const size = trial.imageOf(spec);
     if (size) {
       const read = (canvas) => trial.readCanvas(canvas, size.channels);
-      const made = makeDrawing(name, size, { read, pass: async () => null, give });
-      return { ...made, show: async (values) => trial.paintCanvas(made.canvas, values, size.channels) };
+      const drawing = makeDrawing(name, size, { read, readFile: async () => null, onChange });
+      return { ...drawing, show: async (values) => trial.paintCanvas(drawing.canvas, values, size.channels) };
     }
     const first = Array.isArray(example) ? example[0] : null;
     if (spec.dtype !== "string" || !first || typeof first.b64 !== "string" || !first.b64.startsWith(PNG)) return null;
     const { width, height } = await decodePng(first.b64);
     const read = (canvas) => [{ b64: canvas.toDataURL("image/png").split(",")[1] }];
-    // A PNG file is what this input takes: it goes as it is.
-    const pass = async (file) => (file.type === "image/png" ? [{ b64: await encodeFile(file) }] : null);
-    const made = makeDrawing(name, { width, height }, { read, pass, give });
-    return { ...made, show: async (values) => placeImage(made.canvas, await decodePng(values[0].b64)) };
+    // This input takes a PNG file, which is sent unchanged.
+    const readFile = async (file) => (file.type === "image/png" ? [{ b64: await encodeFile(file) }] : null);
+    const drawing = makeDrawing(name, { width, height }, { read, readFile, onChange });
+    return { ...drawing, show: async (values) => placeImage(drawing.canvas, await decodePng(values[0].b64)) };
   }
 
   Object.assign(trial, { drawingFor, element });

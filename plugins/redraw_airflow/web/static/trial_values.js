@@ -1,11 +1,11 @@
-// Requests as text to edit, and images as the values that a signature takes.
+// Writes requests as text to edit, and converts images to the values of a signature.
 "use strict";
 window.redrawTrial = {};
 (() => {
   const SMALLEST_SIDE = 8;
-  const MOST_VALUES = 200000; // a request carries no more than about a megabyte
+  const MOST_VALUES = 200000; // a request has at most about a megabyte
 
-  // JSON with the innermost lists on a line of their own: an image stands in its rows.
+  // JSON with each innermost list on a line of its own, so that an image is shown by rows.
   function write(value, indent = "") {
     const inner = indent + "  ";
     if (Array.isArray(value) && value.some((item) => Array.isArray(item) || isWide(item))) {
@@ -18,7 +18,7 @@ window.redrawTrial = {};
   }
   const isWide = (item) => item !== null && typeof item === "object";
 
-  // The size of the image that an input takes; null where it takes none.
+  // The size of the image that an input takes; null if it takes none.
   function imageOf(spec) {
     if (spec.dtype !== "uint8") return null;
     const [, ...sizes] = spec.shape;
@@ -28,7 +28,7 @@ window.redrawTrial = {};
     return fits ? { height, width, channels } : null;
   }
 
-  // What is on a canvas as a batch of one: [1, height, width], or with channels.
+  // The content of a canvas as a batch of one: [1, height, width], or with channels.
   function readCanvas(canvas, channels) {
     const { width, height } = canvas;
     const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
@@ -41,7 +41,7 @@ window.redrawTrial = {};
     return [Array.from({ length: height }, (_, y) => row(y))];
   }
 
-  // The first image of a batch onto a canvas; false where the values are no such image.
+  // Draw the first image of a batch on a canvas; false if the values are not such an image.
   function paintCanvas(canvas, batch, channels) {
     const { width, height } = canvas;
     const image = Array.isArray(batch) ? batch[0] : null;

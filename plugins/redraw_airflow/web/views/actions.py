@@ -1,7 +1,7 @@
-"""What can be done with a model or a version, and the run of a DAG that does it.
+"""The actions on a model or a version, and the DAG run that does each.
 
-The web server changes nothing itself: a page's script asks Airflow's own API for a run, as the user
-whose cookie the browser sends, so Airflow decides who may, and the run knows who it was.
+The web server changes nothing itself. A page's script starts a run through Airflow's API with the user's
+cookie, so Airflow checks the user's rights, and the run records the user.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One more thing to say before an action: a parameter of its DAG.
+    """A field of an action's dialog: a parameter of its DAG.
 
     Attributes:
         name: The parameter's name.
-        label: What it is called.
-        kind: What may be entered; of a `listed` one, which is ticked, the value joins those of its name.
-        value: What it says until somebody changes it.
+        label: The field's label.
+        kind: The type of its value. A `listed` field is a checkbox that adds its value to a list.
+        value: The initial value.
         least: The smallest number.
     """
 
@@ -42,22 +42,22 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """One button, and the run that it asks for.
+    """A button, and the run that it starts.
 
     Attributes:
-        name: Unique on a page.
-        button: What the button says.
+        name: The action's name, unique on a page.
+        button: The button's label.
         effect: What will happen, in a sentence or two.
         dag: The DAG.
-        task: The task of it whose record says what was done.
-        conf: The run's parameters, apart from the reason and the fields.
-        reasons: The parameters that take the reason; it is the run's note in any case.
-        fields: What else is asked.
-        grave: Whether it changes what servers load, or removes something.
-        cleared: Of a run that is resumed instead of a new one: what Airflow is asked to clear.
-        watched: Whether the page waits for the end of the run; otherwise it only leads to it.
+        task: The DAG's task whose record says what was done.
+        conf: The run's parameters, except the reason and the fields.
+        reasons: The parameters that take the reason, which is always the run's note, too.
+        fields: Other fields of the dialog.
+        grave: Whether it changes the version that servers load, or removes something.
+        cleared: If it resumes a run instead of starting one: the request to Airflow to clear tasks.
+        watched: Whether the page waits for the end of the run; otherwise it only links to the run.
         menu: Whether its button is in the menu at the end.
-        main: Whether it is what most people come for.
+        main: Whether it is the main action of the page.
     """
 
     name: str
@@ -83,29 +83,29 @@ def possible_actions(
     *,
     trains: bool = True,
 ) -> tuple[Action, ...]:
-    """What there is to do; the page asks who may do it.
+    """The actions of a page; the page checks the user's rights.
 
     Args:
         model: The definition's name.
-        version: The version that the page is about; None for the model's own page.
+        version: The version of the page; None for the model's own page.
         pointer: The model's live pointer.
-        release: The version's record, where the page has it.
+        release: The version's record, if the page has it.
         trains: Whether the definition can be trained.
 
     Returns:
-        The actions, in the order of their buttons; none for a version that is pruned. Of several with one
-        name, by different DAGs, the first that the user may do counts.
+        The actions, in the order of their buttons; none for a pruned version. If several DAGs offer an action
+        of the same name, the page takes the first that the user may start.
     """
     if version is None:
-        found = [*(_training(model) if trains else ()), *_of_model(model, pointer)]
+        actions = [*(_training(model) if trains else ()), *_of_model(model, pointer)]
     else:
-        gone = version in pointer.pruning or (release is not None and release.pruned is not None)
-        found = [] if gone else [*_of_version(model, version, pointer, release)]
-    return tuple(action for action in found if action.dag)
+        is_pruned = version in pointer.pruning or (release is not None and release.pruned is not None)
+        actions = [] if is_pruned else [*_of_version(model, version, pointer, release)]
+    return tuple(action for action in actions if action.dag)
 
 
 def configured_dag(setting: Setting[str]) -> str:
-    """The DAG of an action; none if its setting has a wrong type, and the page goes without the button."""
+    """The DAG of an action; empty if its setting is malformed, so that the page has no such button."""
     try:
         return setting.read()
     except InvalidSetting as err:
@@ -114,7 +114,7 @@ def configured_dag(setting: Setting[str]) -> str:
 
 
 def _training(model: str) -> Iterator[Action]:
-    # The model's own DAG, as `retrain_each` names it, before those that ask for the model.
+    # First the model's own DAG, by the name that `retrain_each` uses, then those whose form names the model.
     for dag in (f"retrain_{model}", *PUBLISHING_DAGS.read()):
         yield Action(
             name="train",
@@ -181,7 +181,7 @@ def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
         f" live before. Nothing is deleted. To undo it, make {pointer.version} live again.",
         dag=configured_dag(ROLL_BACK_DAG),
         task="roll_back",
-        # By its number: somebody else may roll back meanwhile, and "the one before" be another one then.
+        # By number, because somebody else may roll back meanwhile.
         conf={"model": model, "version": previous},
         reasons=_reasons_for(previous, pointer),
         grave=True,
@@ -191,14 +191,14 @@ def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
 def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
     before = f"replaces {pointer.version}" if pointer.version is not None else "is the first live version"
     reasons = _reasons_for(version, pointer)
-    older = " Its weights are older than those of the live version." if "allow_older" in reasons else ""
+    notes = " Its weights are older than those of the live version." if "allow_older" in reasons else ""
     if (rejected := pointer.rejected.get(str(version))) is not None:
-        older += f" It was rejected: {rejected}."
+        notes += f" It was rejected: {rejected}."
     return Action(
         name="make-live",
         button="Make live",
         effect=f"Version {version} is loaded once as a test. Then it {before} on servers that follow the live"
-        f" pointer.{older}",
+        f" pointer.{notes}",
         dag=configured_dag(ROLL_BACK_DAG),
         task="roll_back",
         conf={"model": model, "version": version},
@@ -208,10 +208,10 @@ def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
 
 
 def _reasons_for(version: int, pointer: LivePointer) -> tuple[str, ...]:
-    """Older weights and rejected versions need reasons of their own; a form that says so asks for them."""
+    """The parameters that need a reason: older weights and rejected versions have their own."""
     older = pointer.version is not None and trained_before(version, pointer.version)
-    needed = {"reason": True, "allow_older": older, "allow_rejected": str(version) in pointer.rejected}
-    return tuple(name for name, asked in needed.items() if asked)
+    needs = {"reason": True, "allow_older": older, "allow_rejected": str(version) in pointer.rejected}
+    return tuple(name for name, is_needed in needs.items() if is_needed)
 
 
 def _canary(model: str, version: int, pointer: LivePointer) -> Action:
@@ -246,7 +246,7 @@ def _exporting_again(model: str, version: int, release: Release) -> Action:
         f" new revision if the result differs from {version}. The live version stays.",
         dag=configured_dag(REEXPORT_DAG),
         task="summary",
-        # The catalogue may have this step of other trainings too.
+        # The day selects the training: others in the catalogue may have the same step.
         conf={
             "model": model,
             "steps": [step],

@@ -1,4 +1,4 @@
-"""How far two versions' answers are apart, with pictures: old against new, and a histogram."""
+"""The differences between two versions' answers, with pictures: a scatter plot and a histogram."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from redraw.publish.browse import Browser
 from redraw.records import Release
 from redraw.records.results import AnswerComparison, OutputDifference, ValueChange
 from redraw.records.results.comparison import ANSWERS_NAME
-from redraw_airflow.web.server.kept import PARSED_BYTES, Kept, read_kept
+from redraw_airflow.web.server.read_results import PARSED_BYTES, ReadResult, read_attachment
 from redraw_airflow.web.views.charts import Tick, draw_scale, is_drawn
 from redraw_airflow.web.views.formatting import as_figure
 
@@ -18,7 +18,7 @@ _MOST_OUTPUTS, _MOST_POINTS, _MOST_CELLS = 20, 1000, 100
 
 @dataclass(frozen=True, kw_only=True)
 class Scatter:
-    """Values of the other version, across, and of this one, upwards; equal ones are on the diagonal."""
+    """Values of the other version (x) and of this one (y); equal values are on the diagonal."""
 
     ticks: tuple[Tick, ...]
     across: tuple[Tick, ...]
@@ -27,7 +27,7 @@ class Scatter:
 
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
-    """How many rows differ by how much: a bar's left edge, width, top, height and wording."""
+    """Rows by the size of their difference: each bar's left edge, width, top, height and label."""
 
     ticks: tuple[Tick, ...]
     bars: tuple[tuple[float, float, float, float, str], ...]
@@ -37,7 +37,7 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputChange:
-    """An output, its changed classes, the most frequent first, and its pictures; None of texts."""
+    """An output, its changed classes, the most frequent first, and its pictures; None for texts."""
 
     difference: OutputDifference
     changed: tuple[ValueChange, ...]
@@ -47,7 +47,7 @@ class OutputChange:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerChanges:
-    """A comparison, its outputs as pictures, and the frame that these have."""
+    """A comparison, its outputs as pictures, and the frame of the pictures."""
 
     comparison: AnswerComparison
     outputs: tuple[OutputChange, ...]
@@ -59,16 +59,16 @@ class AnswerChanges:
     bottom: float = _BOTTOM
 
 
-def find_answers(browser: Browser, here: Release, there: Release) -> Kept[AnswerChanges]:
-    """What validation found of a version's answers next to another's, which was live then."""
+def find_answers(browser: Browser, here: Release, there: Release) -> ReadResult[AnswerChanges]:
+    """Validation's comparison of a version's answers with another's, which was live then."""
 
     def read(content: bytes) -> AnswerComparison:
         return AnswerComparison.from_text(content, ANSWERS_NAME, PARSED_BYTES)
 
-    kept = read_kept(browser, here, ANSWERS_NAME, read)
-    if kept.content is None or kept.content.other != there.version:
-        return Kept(problem=kept.problem)
-    return Kept(content=describe_answers(kept.content))
+    result = read_attachment(browser, here, ANSWERS_NAME, read)
+    if result.content is None or result.content.other != there.version:
+        return ReadResult(problem=result.problem)
+    return ReadResult(content=describe_answers(result.content))
 
 
 def describe_answers(comparison: AnswerComparison) -> AnswerChanges:
@@ -90,10 +90,10 @@ def _scatter(output: OutputDifference) -> Scatter | None:
     if not pairs:
         return None
     values = [value for pair in pairs for value in pair]
-    up = draw_scale(values, (_BOTTOM, _TOP), as_figure)
-    across = draw_scale(values, (_LEFT, _RIGHT), as_figure)
-    dots = tuple((round(across.place(other), 1), round(up.place(here), 1)) for other, here in pairs)
-    return Scatter(ticks=up.ticks, across=across.ticks, dots=dots)
+    vertical = draw_scale(values, (_BOTTOM, _TOP), as_figure)
+    horizontal = draw_scale(values, (_LEFT, _RIGHT), as_figure)
+    dots = tuple((round(horizontal.place(other), 1), round(vertical.place(here), 1)) for other, here in pairs)
+    return Scatter(ticks=vertical.ticks, across=horizontal.ticks, dots=dots)
 
 
 def _histogram(output: OutputDifference) -> Histogram | None:
@@ -103,12 +103,12 @@ def _histogram(output: OutputDifference) -> Histogram | None:
     rows = [0.0, *(float(bar.rows) for bar in bars)]
     scale = draw_scale(rows, (_BOTTOM, _TOP), as_figure, counted=True)
     width = (_RIGHT - _LEFT) / len(bars)
-    drawn = []
+    placed = []
     for number, bar in enumerate(bars):
         top = round(scale.place(float(bar.rows)), 1)
         between = f"{as_figure(bar.low, 2)} to {as_figure(bar.high, 2)}" if bar.high else "equal"
         left = round(_LEFT + number * width, 1)
         size = (left, round(width - 1, 1), top, round(_BOTTOM - top, 1))
-        drawn.append((*size, f"{between}: {bar.rows:,} rows"))
+        placed.append((*size, f"{between}: {bar.rows:,} rows"))
     first = as_figure(bars[0].low, 2) if bars[0].high else "equal"
-    return Histogram(ticks=scale.ticks, bars=tuple(drawn), first=first, last=as_figure(bars[-1].high, 2))
+    return Histogram(ticks=scale.ticks, bars=tuple(placed), first=first, last=as_figure(bars[-1].high, 2))

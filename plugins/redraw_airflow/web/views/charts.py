@@ -1,4 +1,4 @@
-"""Where a chart's lines, points and figures are: geometry for the templates, which draw it as SVG."""
+"""The geometry of charts: places of lines, points and figures, which the templates draw as SVG."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Protocol
 from redraw.publish.version_rows import VersionRow
 
 _WIDTH, _HEIGHT = 480.0, 200.0
-# At the top there is room for the figure of the version that is pointed at.
+# The top has room for the figure of the version under the mouse pointer.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80.0, 16.0, 28.0, 28.0
 _TICKS = 4
 _DIGITS = range(4, 12)
-# Beyond it the differences of two figures would overflow. No NaN is smaller than it, either.
+# The difference of larger figures would overflow. NaN is not smaller than this, either.
 _LARGEST = 1e300
-# Figures that differ by less than this share of themselves are drawn as the same: no axis has room
-# for the digits by which they differ.
+# Figures that differ by less than this share of themselves are drawn as equal, because an axis has no room
+# for the digits that differ.
 _LEAST_SHARE = 1e-4
 _LEAST_MARGIN = 1e-6
 _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_MARGIN = 120.0, 28.0, 4.0
@@ -26,7 +26,7 @@ _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_MARGIN = 120.0, 28.0, 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One version in a chart: where it is, and what it shows when it is pointed at."""
+    """A version in a chart: its place, and the figure that it shows under the mouse pointer."""
 
     x: float
     y: float
@@ -37,10 +37,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Tick:
-    """A line across the chart, and the figure next to it."""
+    """A grid line of the chart, and the figure next to it."""
 
     y: float
-    wording: str
+    label: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +48,17 @@ class Chart:
     """A chart of one figure over versions, the oldest weights first.
 
     Attributes:
-        width: Of the picture, in its own units, and so is all that follows.
-        height: As the width.
-        left: Where the lines across begin.
-        right: Where they end.
-        ticks: The lines across.
-        path: The line through the points, as SVG has paths.
-        live_path: The same through those that are or were live; empty if fewer than two are.
+        width: The picture's width, in its own units, as all lengths here.
+        height: The picture's height.
+        left: The start of the grid lines.
+        right: The end of the grid lines.
+        ticks: The grid lines.
+        path: The line through the points, as an SVG path.
+        live_path: The line through the versions that are or were live; empty if there are fewer than two.
         points: The versions.
-        strip: How wide each point's part of the chart is, in which the pointer means it.
-        lowest: The lowest figure, worded.
-        highest: The highest, worded.
+        strip: The width of the part of the chart that reacts to the mouse for each point.
+        lowest: The lowest figure, as text.
+        highest: The highest figure, as text.
     """
 
     width: float = _WIDTH
@@ -77,112 +77,114 @@ class Chart:
 Measure = Callable[[VersionRow], float | None]
 
 
-class Wording(Protocol):
-    """A figure as people read it, with so many digits that count; by default as many as suit it."""
+class Formatter(Protocol):
+    """Formats a figure for people, with a number of significant digits that suits it by default."""
 
     def __call__(self, value: float, digits: int = ...) -> str:
-        """The figure."""
+        """Format the figure."""
         ...
 
 
 def draw_chart(
     rows: Sequence[VersionRow],
     measure: Measure,
-    wording: Wording,
+    format_value: Formatter,
     been_live: Collection[int | None] = (),
 ) -> Chart | None:
     """Lay out a chart.
 
     Args:
         rows: Versions, the newest weights first.
-        measure: The figure of a version; one without, or with one that is not finite, is left out.
-        wording: A figure as people read it.
+        measure: The figure of a version; a version without a finite figure is left out.
+        format_value: Formats a figure.
         been_live: The versions that are or were live.
 
     Returns:
-        The chart; None where no version has the figure.
+        The chart; None if no version has the figure.
     """
-    known = _measured(rows, measure)
-    if not known:
+    measured = _measured(rows, measure)
+    if not measured:
         return None
-    values = [value for _, value in known]
-    scale = draw_scale(values, (_HEIGHT - _BOTTOM, _TOP), wording)
+    values = [value for _, value in measured]
+    scale = draw_scale(values, (_HEIGHT - _BOTTOM, _TOP), format_value)
     places = _places(values, (_LEFT, _WIDTH - _RIGHT), scale.place)
-    lived = [place for (row, _), place in zip(known, places, strict=True) if row.version in been_live]
+    live_places = [
+        place for (row, _), place in zip(measured, places, strict=True) if row.version in been_live
+    ]
     return Chart(
-        live_path=path_of(lived) if len(lived) > 1 else "",
+        live_path=path_of(live_places) if len(live_places) > 1 else "",
         ticks=scale.ticks,
         path=path_of(places),
-        strip=round((_WIDTH - _LEFT - _RIGHT) / max(len(known) - 1, 1), 2),
+        strip=round((_WIDTH - _LEFT - _RIGHT) / max(len(measured) - 1, 1), 2),
         points=tuple(
-            Point(x=x, y=y, value=scale.tell(value), row=row, been_live=row.version in been_live)
-            for (row, value), (x, y) in zip(known, places, strict=True)
+            Point(x=x, y=y, value=scale.format_value(value), row=row, been_live=row.version in been_live)
+            for (row, value), (x, y) in zip(measured, places, strict=True)
         ),
-        lowest=wording(min(values)),
-        highest=wording(max(values)),
+        lowest=format_value(min(values)),
+        highest=format_value(max(values)),
     )
 
 
-def draw_sparkline(rows: Sequence[VersionRow], measure: Measure, wording: Wording) -> Chart | None:
-    """Lay out a line the size of a word; as `draw_chart`, without lines across."""
-    known = _measured(rows, measure)
-    if not known:
+def draw_sparkline(rows: Sequence[VersionRow], measure: Measure, format_value: Formatter) -> Chart | None:
+    """Lay out a chart of the size of a word, without grid lines."""
+    measured = _measured(rows, measure)
+    if not measured:
         return None
-    values = [value for _, value in known]
+    values = [value for _, value in measured]
     down = (_SPARK_HEIGHT - _SPARK_MARGIN, _SPARK_MARGIN)
     place = functools.partial(_between, limits=(min(values), max(values)), places=down)
     places = _places(values, (_SPARK_MARGIN, _SPARK_WIDTH - _SPARK_MARGIN), place)
-    points = zip(known, places, strict=True)
+    points = zip(measured, places, strict=True)
     return Chart(
         width=_SPARK_WIDTH,
         height=_SPARK_HEIGHT,
         path=path_of(places),
-        points=tuple(Point(x=x, y=y, value=wording(value), row=row) for (row, value), (x, y) in points),
-        lowest=wording(min(values)),
-        highest=wording(max(values)),
+        points=tuple(Point(x=x, y=y, value=format_value(value), row=row) for (row, value), (x, y) in points),
+        lowest=format_value(min(values)),
+        highest=format_value(max(values)),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """The lines across a chart of some figures, where a figure is on it, and how it is worded there."""
+    """The grid lines of a chart, the place of a figure, and its text next to them."""
 
     ticks: tuple[Tick, ...]
     place: Callable[[float], float]
-    tell: Callable[[float], str]
+    format_value: Callable[[float], str]
 
 
 def draw_scale(
-    values: Sequence[float], down: tuple[float, float], wording: Wording, *, counted: bool = False
+    values: Sequence[float], down: tuple[float, float], format_value: Formatter, *, counted: bool = False
 ) -> Scale:
     """Lay out the scale of a chart.
 
     Args:
-        values: The figures, one at least.
-        down: Where the lowest and the highest line are.
-        wording: A figure as people read it.
+        values: The figures, at least one.
+        down: The places of the lowest and the highest line.
+        format_value: Formats a figure.
         counted: Whether only whole numbers have a line.
     """
     steps = _round_steps(min(values), max(values))
     if counted:
         steps = [step for step in steps if float(step).is_integer()]
     place = functools.partial(_between, limits=(steps[0], steps[-1]), places=down)
-    tell = _telling_apart(steps, wording)
-    ticks = tuple(Tick(round(place(step), 1), tell(step)) for step in steps)
-    return Scale(ticks=ticks, place=place, tell=tell)
+    format_step = _distinguishing(steps, format_value)
+    ticks = tuple(Tick(round(place(step), 1), format_step(step)) for step in steps)
+    return Scale(ticks=ticks, place=place, format_value=format_step)
 
 
-def _telling_apart(ticks: Sequence[float], wording: Wording) -> Callable[[float], str]:
-    """The wording with as many digits as tell the ticks from each other."""
+def _distinguishing(ticks: Sequence[float], format_value: Formatter) -> Callable[[float], str]:
+    """The formatter with enough digits to distinguish the ticks."""
     for digits in _DIGITS:
-        tell = functools.partial(wording, digits=digits)
-        if len({tell(tick) for tick in ticks}) == len(ticks):
+        formatter = functools.partial(format_value, digits=digits)
+        if len({formatter(tick) for tick in ticks}) == len(ticks):
             break
-    return tell
+    return formatter
 
 
 def _measured(rows: Sequence[VersionRow], measure: Measure) -> list[tuple[VersionRow, float]]:
-    """The versions that have a finite figure, the oldest weights first."""
+    """The versions with a finite figure, the oldest weights first."""
     measured = ((row, measure(row)) for row in reversed(rows))
     return [(row, value) for row, value in measured if value is not None and is_drawn(value)]
 
@@ -196,7 +198,7 @@ def _places(
 
 
 def _between(value: float, limits: tuple[float, float], places: tuple[float, float]) -> float:
-    """Where a value is on a scale; in the middle of a scale without length."""
+    """The place of a value on a scale; the middle if the scale has no length."""
     share = (value - limits[0]) / (limits[1] - limits[0]) if limits[1] > limits[0] else 0.5
     return places[0] + share * (places[1] - places[0])
 
@@ -207,16 +209,16 @@ def is_drawn(value: float | None) -> bool:
 
 
 def path_of(places: Sequence[tuple[float, float]]) -> str:
-    """The line through some points, as SVG has paths; empty without any."""
+    """The SVG path through some points; empty if there are none."""
     return "M" + "L".join(f"{x:g} {y:g}" for x, y in places) if places else ""
 
 
 def _round_steps(lowest: float, highest: float) -> list[float]:
-    """Round numbers around the values, about as many as a chart has room for."""
+    """Round numbers that enclose the values, about as many as a chart has room for."""
     size = max(abs(lowest), abs(highest))
     if highest - lowest <= _LEAST_SHARE * size:
         margin = max(size / 10, _LEAST_MARGIN)
-        # A share ends at 1, and nothing that is counted begins below 0.
+        # The margin must not exceed 0 and 1, which may be the limits of counts and shares.
         below, above = lowest - margin, highest + margin
         lowest, highest = (
             max(below, 0.0) if lowest >= 0 else below,
@@ -225,6 +227,6 @@ def _round_steps(lowest: float, highest: float) -> list[float]:
     rough = (highest - lowest) / _TICKS
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
-    first = math.floor(lowest / step)
-    last = max(math.ceil(highest / step), first + 1)
-    return [number * step for number in range(first, last + 1)]
+    lowest_step = math.floor(lowest / step)
+    highest_step = max(math.ceil(highest / step), lowest_step + 1)
+    return [number * step for number in range(lowest_step, highest_step + 1)]

@@ -17,17 +17,17 @@ from typing import Any
 from redraw.records.signature import Signature, TensorSpec
 
 _ADDRESS = "http://HOST:8501/v1/models"
-# A request of more values is written as an expression that makes them: `[[[0] * 28] * 28]`.
+# A request with more values is written as an expression, such as `[[[0] * 28] * 28]`.
 _WRITTEN_OUT = 16
 _TEXT = {"b64": base64.b64encode(b"example").decode()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClientRequest:
-    """How to ask one signature.
+    """A request to one signature.
 
     Attributes:
-        signature: Its name.
+        signature: The signature's name.
         curl: A command for a shell.
         python: A program.
     """
@@ -38,10 +38,10 @@ class ClientRequest:
 
 
 def client_requests(model: str, signatures: Mapping[str, Signature]) -> tuple[ClientRequest, ...]:
-    """Write the requests of one row each, by columns, with values of the right dtype and shape.
+    """Write a request of one row for each signature, by columns, with values of the right dtype and shape.
 
     Returns:
-        A request a signature, by name.
+        A request for each signature, by name.
     """
     url = f"{_ADDRESS}/{model}:predict"
     return tuple(_request(url, name, signatures[name]) for name in sorted(signatures))
@@ -79,17 +79,17 @@ def _python(url: str, body: str) -> str:
 
 
 def _quoted(text: object) -> str:
-    """A text or a dict of texts as Python and JSON both write it, in quotes that a shell leaves alone."""
+    """A text or a dict of texts in a form that is both Python and JSON, with quotes that a shell keeps."""
     return json.dumps(text, ensure_ascii=False, allow_nan=False)
 
 
 def _sizes(spec: TensorSpec) -> list[int]:
-    """The shape of a request of one row: a dimension that may vary is 1."""
+    """The shape of a request of one row: unknown dimensions are 1."""
     return [1 if size is None else size for size in spec.shape]
 
 
 def _value(dtype: str) -> Any:
-    """A value that any tensor of the dtype may have."""
+    """A value that is valid for any tensor of the dtype."""
     if dtype == "string":
         return _TEXT
     if dtype == "bool":
@@ -105,7 +105,7 @@ def _nested(spec: TensorSpec) -> Any:
 
 
 def _expression(spec: TensorSpec) -> str:
-    """The same as Python writes it, without writing out what is alike."""
+    """The value as a short Python expression."""
     value = _value(spec.dtype)
     text = _quoted(value) if isinstance(value, dict) else repr(value)
     for size in reversed(_sizes(spec)):

@@ -1,4 +1,4 @@
-"""What helps after a failure: to run the tasks again, or to validate the same export with a waiver."""
+"""The actions after a failure: run the tasks again, or validate the export again with a waiver."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from redraw_airflow.settings import VALIDATE_DAG
 from redraw_airflow.web.views.actions import Action, Field, configured_dag
 from redraw_airflow.web.views.run_records import TaskPlace
 
-# What the form of the run that failed has in common with that of the DAG that validates again.
+# The fields that the form of the failed run shares with the form of the DAG that validates again.
 _COMMON = ("bucket", "allow_breaking", "approval", "approval_hours", "make_live")
 
 
 def clearing(place: TaskPlace, tasks: Sequence[tuple[str, int]]) -> Action:
-    """Have tasks run again, and what comes after them.
+    """Run tasks and those after them again.
 
     Args:
         place: The run.
-        tasks: Each by its id and number.
+        tasks: The tasks, each by its id and number.
     """
-    named = [task_id if number < 0 else [task_id, number] for task_id, number in tasks]
-    which = tasks[0][0] if len(tasks) == 1 else f"{len(tasks)} tasks of {tasks[0][0]}"
+    task_ids = [task_id if number < 0 else [task_id, number] for task_id, number in tasks]
+    subject = tasks[0][0] if len(tasks) == 1 else f"{len(tasks)} tasks of {tasks[0][0]}"
     return Action(
         name=f"clear-{tasks[0][0]}-{max(tasks[0][1], 0)}",
         button="Run it again" if len(tasks) == 1 else "Run them again",
-        effect=f"Runs {which} and the tasks after it again, in this run and with the same parameters.",
+        effect=f"Runs {subject} and the tasks after it again, in this run and with the same parameters.",
         dag=place.dag_id,
         task=tasks[0][0],
         conf={},
         cleared={
             "dag_run_id": place.run_id,
-            "task_ids": named,
+            "task_ids": task_ids,
             "only_failed": False,
             "include_downstream": True,
             "reset_dag_runs": True,
@@ -43,16 +43,16 @@ def clearing(place: TaskPlace, tasks: Sequence[tuple[str, int]]) -> Action:
 
 
 def validating_again(
-    export: ExportedModel, held_up: Iterable[Check], conf: Mapping[str, Any]
+    export: ExportedModel, blocking: Iterable[Check], conf: Mapping[str, Any]
 ) -> Iterator[Action]:
     """Validate an export again with waivers, and publish it if it passes; nothing is trained again.
 
     Args:
-        export: What failed.
-        held_up: The checks that it failed by; nothing is offered if none of them may be waived.
+        export: The export that failed.
+        blocking: The checks that block it; nothing is offered if none of them may be waived.
         conf: The parameters of the run.
     """
-    checks = [check.name for check in held_up if is_waivable(check)]
+    checks = [check.name for check in blocking if is_waivable(check)]
     dag = configured_dag(VALIDATE_DAG)
     if not checks or not dag:
         return

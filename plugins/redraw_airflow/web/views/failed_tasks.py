@@ -1,4 +1,4 @@
-"""The tasks of a run that failed, for people: equal failures once, and what to look at of each."""
+"""The failed tasks of a run for its tab: equal failures once, each with its details."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redraw.records.attachments import Latency, read_latency
 from redraw.records.failure import StageFailure, wording_of
 from redraw.uri import Uri
 from redraw.validate.outcome import is_dependent
-from redraw_airflow.web.server.kept import Kept, attempt
+from redraw_airflow.web.server.read_results import ReadResult, attempt
 from redraw_airflow.web.views.actions import Action
 from redraw_airflow.web.views.failed_actions import clearing, validating_again
 from redraw_airflow.web.views.run_records import TaskPlace, TaskRecord
@@ -23,17 +23,17 @@ T = TypeVar("T")
 ReadFile = Callable[[ModelName, Uri], bytes]
 
 _FAILED = {"failed", "up_for_retry"}
-# So many reports of mapped tasks are opened for a page; of the others the record says what failed.
+# A page opens so many reports of mapped tasks; for the others it shows the record.
 _MOST_OPENED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailedValidation:
-    """What a failed validation has left to look at.
+    """The details of a failed validation.
 
     Attributes:
-        report: All of it.
-        held_up: The checks that keep the export from being published, those that failed first.
+        report: The report.
+        blocking: The checks that block the publication, failed ones first.
         dependent: Those that were not run because of one of them.
         latency: Signature to figures, if the export answered.
         attachments: The names of the files that can be opened.
@@ -41,25 +41,25 @@ class FailedValidation:
     """
 
     report: ValidationReport
-    held_up: tuple[Check, ...]
+    blocking: tuple[Check, ...]
     dependent: tuple[Check, ...]
-    latency: Kept[Mapping[str, tuple[Latency, ...]]]
+    latency: ReadResult[Mapping[str, tuple[Latency, ...]]]
     attachments: tuple[str, ...]
     problem: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailedTasks:
-    """Tasks that failed alike.
+    """Tasks with equal failures.
 
     Attributes:
-        tasks: Each by its id and number.
-        retried: Whether Airflow tries again by itself.
-        failure: Why the first did; None if it was killed, and left nothing.
-        problem: Why what it left cannot be read; empty if it can.
-        validation: Of a validation, what it found.
-        ledger: The task whose restore ledger says more; None if none does.
-        actions: What helps.
+        tasks: The tasks, each by its id and number.
+        retried: Whether Airflow retries them.
+        failure: The failure of the first; None if it was killed and left none.
+        problem: Why its failure cannot be read; empty if it can.
+        validation: The details if it was a validation.
+        ledger: The task with the restore ledger of the export; None if there is none.
+        actions: The possible actions.
     """
 
     tasks: tuple[TaskKey, ...]
@@ -74,65 +74,67 @@ class FailedTasks:
 def describe_failures(
     place: TaskPlace,
     states: Mapping[TaskKey, str],
-    left: Mapping[TaskKey, TaskRecord],
+    failures: Mapping[TaskKey, TaskRecord],
     records: Iterable[TaskRecord],
     conf: Mapping[str, Any],
     read_file: ReadFile,
 ) -> tuple[FailedTasks, ...]:
-    """Describe the tasks of a run that failed, in the order in which they did, equal failures once.
+    """Describe the failed tasks of a run, in the order of their failures, equal failures once.
 
     Args:
         place: The run, or the task.
         states: Each task's state.
-        left: Why tasks failed, as they left it.
-        records: The other records of the run, of all of its tasks.
+        failures: The failures that tasks left.
+        records: The other records of all of the run's tasks.
         conf: The run's parameters.
         read_file: Reads a file of the run, by its model and URI.
     """
     groups: dict[tuple[str, str, str], list[TaskKey]] = {}
     for key in (key for key, state in states.items() if state in _FAILED):
-        groups.setdefault(_kind(key, left.get(key)), []).append(key)
-    known = {(found.task_id, found.map_index): found.record for found in records}
+        groups.setdefault(_kind(key, failures.get(key)), []).append(key)
+    record_of = {(output.task_id, output.map_index): output.record for output in records}
     return tuple(
-        _describe(place, tasks, states, left, known, conf, read_file if number < _MOST_OPENED else None)
+        _describe(
+            place, tasks, states, failures, record_of, conf, read_file if number < _MOST_OPENED else None
+        )
         for number, tasks in enumerate(groups.values())
     )
 
 
-def _kind(key: TaskKey, found: TaskRecord | None) -> tuple[str, str, str]:
-    failure = _failure(found)
+def _kind(key: TaskKey, output: TaskRecord | None) -> tuple[str, str, str]:
+    failure = _failure(output)
     return (key[0], failure.error, wording_of(failure.message)) if failure else (key[0], "", "")
 
 
-def _failure(found: TaskRecord | None) -> StageFailure | None:
-    return found.record if found is not None and isinstance(found.record, StageFailure) else None
+def _failure(output: TaskRecord | None) -> StageFailure | None:
+    return output.record if output is not None and isinstance(output.record, StageFailure) else None
 
 
 def _describe(
     place: TaskPlace,
     tasks: list[TaskKey],
     states: Mapping[TaskKey, str],
-    left: Mapping[TaskKey, TaskRecord],
-    known: Mapping[TaskKey, Any],
+    failures: Mapping[TaskKey, TaskRecord],
+    record_of: Mapping[TaskKey, Any],
     conf: Mapping[str, Any],
     read_file: ReadFile | None,
 ) -> FailedTasks:
-    first = tasks[0]
-    found, report = left.get(first), known.get(first)
+    first_task = tasks[0]
+    output, report = failures.get(first_task), record_of.get(first_task)
     validation = None
     if isinstance(report, ValidationReport) and not report.passed:
         validation = _validation(report, read_file)
-    exports = {key: record for key, record in known.items() if isinstance(record, ExportedModel)}
+    exports = {key: record for key, record in record_of.items() if isinstance(record, ExportedModel)}
     digest = validation.report.digest if validation else None
     examined = {key: export for key, export in exports.items() if export.digest == digest}
     actions = [clearing(place, tasks)]
     for export in list(examined.values())[:1]:
-        actions += validating_again(export, validation.held_up if validation else (), conf)
+        actions += validating_again(export, validation.blocking if validation else (), conf)
     return FailedTasks(
         tasks=tuple(tasks),
         retried=all(states[key] == "up_for_retry" for key in tasks),
-        failure=_failure(found),
-        problem=found.problem if found else "",
+        failure=_failure(output),
+        problem=output.problem if output else "",
         validation=validation,
         ledger=next(iter(examined), None),
         actions=tuple(actions),
@@ -140,24 +142,24 @@ def _describe(
 
 
 def _validation(report: ValidationReport, read_file: ReadFile | None) -> FailedValidation:
-    stopped = [check for check in report.checks if not check.admits]
-    roots = [check for check in stopped if not is_dependent(check)]
-    page = _kept(report, "report.html", read_file, lambda content: content)
+    blocked = [check for check in report.checks if not check.admits]
+    roots = [check for check in blocked if not is_dependent(check)]
+    page = _read_file(report, "report.html", read_file, lambda content: content)
     return FailedValidation(
         report=report,
-        held_up=tuple(sorted(roots, key=lambda check: check.status != "failed")),
-        dependent=tuple(check for check in stopped if is_dependent(check)),
-        latency=_kept(report, "latency.json", read_file, read_latency),
+        blocking=tuple(sorted(roots, key=lambda check: check.status != "failed")),
+        dependent=tuple(check for check in blocked if is_dependent(check)),
+        latency=_read_file(report, "latency.json", read_file, read_latency),
         attachments=() if page.content is None else tuple(report.attachments),
         problem=page.problem,
     )
 
 
-def _kept(
+def _read_file(
     report: ValidationReport, name: str, read_file: ReadFile | None, read: Callable[[bytes], T]
-) -> Kept[T]:
+) -> ReadResult[T]:
     """A file of a report, or why it cannot be read."""
     uri = report.attachments.get(name)
     if read_file is None or uri is None:
-        return Kept()
+        return ReadResult()
     return attempt(lambda: read(read_file(report.model, uri)), RedrawError)

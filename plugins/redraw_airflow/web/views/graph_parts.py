@@ -1,4 +1,4 @@
-"""What the comparison of the two graphs says, in rows that people read."""
+"""The comparison of the training and the serving graph, as rows of a page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redraw.records.attachments import decode_attachment
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Operations of one scope with one purpose and one fate, as validation's `Part` has them."""
+    """Operations of one scope with one purpose and one fate, like validation's `Part`."""
 
     box: str
     kind: str
@@ -22,7 +22,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """An input or an output of signatures, as validation's `Tensor` has it."""
+    """An input or an output of signatures, like validation's `Tensor`."""
 
     name: str
     spec: str
@@ -34,10 +34,10 @@ class Change:
     """All operations of one purpose that share a fate.
 
     Attributes:
-        kind: What they are for.
-        count: How many there are.
-        scopes: Where, those with the most first.
-        operations: Type to number, the most first.
+        kind: Their purpose.
+        count: Their number.
+        scopes: Their scopes, those with the most operations first.
+        operations: Type to number, the most frequent first.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Graphs:
-    """The content of `graphs.json`, as far as it is shown."""
+    """The part of `graphs.json` that is shown."""
 
     training_operations: int
     serving_operations: int
@@ -61,23 +61,23 @@ class Graphs:
 
     @property
     def removed(self) -> tuple[Change, ...]:
-        """What only training has."""
+        """Operations that only training has."""
         return _changes(self.training, "removed")
 
     @property
     def added(self) -> tuple[Change, ...]:
-        """What only serving has."""
+        """Operations that only serving has."""
         return _changes(self.serving, "added")
 
     @property
     def left(self) -> tuple[Change, ...]:
-        """What serving has although only training should."""
+        """Operations of training that are still in the serving graph."""
         return _changes(self.serving, "left")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OperationRow:
-    """How many operations of one type one scope has, in either of two graphs."""
+    """The numbers of operations of one type and scope in two graphs."""
 
     scope: str
     operation: str
@@ -89,18 +89,18 @@ def read_graphs(content: bytes) -> Graphs:
     """Read `graphs.json`.
 
     Raises:
-        InvalidRecord: It is something else.
+        InvalidRecord: The content is malformed.
     """
     return decode_attachment(Graphs, content)
 
 
 def differing_operations(here: Graphs, there: Graphs) -> Sequence[OperationRow]:
-    """The operations of two serving graphs that are not as many in both, by layer or scope and type."""
-    ours, theirs = _by_scope(here.serving), _by_scope(there.serving)
+    """The operations whose numbers differ in two serving graphs, by layer or scope and type."""
+    here_counts, there_counts = _by_scope(here.serving), _by_scope(there.serving)
     return [
-        OperationRow(scope=key[0], operation=key[1], here=ours[key], there=theirs[key])
-        for key in sorted(ours.keys() | theirs.keys())
-        if ours[key] != theirs[key]
+        OperationRow(scope=key[0], operation=key[1], here=here_counts[key], there=there_counts[key])
+        for key in sorted(here_counts.keys() | there_counts.keys())
+        if here_counts[key] != there_counts[key]
     ]
 
 

@@ -1,4 +1,4 @@
-"""The restore ledger as one table: searched and cut into pages here, for it may have thousands of rows."""
+"""The restore ledger as one table, searched and split into pages here: it may have thousands of rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redraw_airflow.web.views.pagination import RowPage, cut_page, has_words
 
 @dataclass(frozen=True, kw_only=True)
 class _Ledger:
-    """The content of `ledger.json`, as far as it is shown."""
+    """The part of `ledger.json` that is shown."""
 
     served: tuple[Served, ...]
     dropped: tuple[Dropped, ...]
@@ -24,11 +24,11 @@ class LedgerRow:
     """A tensor of the checkpoint, and where it went.
 
     Attributes:
-        key: What the checkpoint calls it.
+        key: Its name in the checkpoint.
         fate: `served`, or the rule by which it was dropped.
-        variable: What the served network calls it; empty where it was dropped.
-        tensor: Its dtype and shape; empty where it was dropped.
-        saved_as: What the SavedModel calls it; empty where it was dropped.
+        variable: Its name in the served network; empty if it was dropped.
+        tensor: Its dtype and shape; empty if it was dropped.
+        saved_as: Its name in the SavedModel; empty if it was dropped.
     """
 
     key: str
@@ -45,10 +45,10 @@ class LedgerRow:
 
 @functools.lru_cache(maxsize=2)
 def read_ledger(content: bytes) -> tuple[LedgerRow, ...]:
-    """Read `ledger.json`: what is served first, then what was dropped; the last two are kept.
+    """Read `ledger.json`: first served tensors, then dropped ones; the last two ledgers are cached.
 
     Raises:
-        InvalidRecord: It is something else.
+        InvalidRecord: The content is malformed.
     """
     ledger = decode_attachment(_Ledger, content, known=LEDGER_SCHEMA)
     served = (
@@ -68,13 +68,15 @@ def find_rows(rows: Sequence[LedgerRow], text: str = "", fate: str = "", page: i
     """Some rows of a ledger.
 
     Args:
-        rows: The ledger's.
-        text: What a row has to hold, in any of its names; upper and lower case are the same.
-        fate: `served` or `dropped`; both where it is empty.
-        page: Which page, from 1; the last one where there are fewer.
+        rows: All rows of the ledger.
+        text: Words that a row's names have to contain, in upper or lower case.
+        fate: `served` or `dropped`; empty for both.
+        page: The page, from 1; the last one if there are fewer.
     """
-    wanted = [row for row in rows if not fate or row.served == (fate == "served")]
-    found = [
-        row for row in wanted if has_words(text, row.key, row.fate, row.variable, row.tensor, row.saved_as)
+    matching = [
+        row
+        for row in rows
+        if (not fate or row.served == (fate == "served"))
+        and has_words(text, row.key, row.fate, row.variable, row.tensor, row.saved_as)
     ]
-    return cut_page(found, len(rows), page)
+    return cut_page(matching, len(rows), page)

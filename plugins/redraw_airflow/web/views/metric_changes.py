@@ -13,10 +13,10 @@ class MetricRow:
     """One metric of two versions.
 
     Attributes:
-        name: The metric's.
-        here: Its value in the version that is looked at; None where it was not evaluated.
-        there: The same of the other version.
-        lower_is_better: Whether less of it is better.
+        name: The metric's name.
+        here: Its value in the version of the page; None if it was not evaluated.
+        there: Its value in the other version.
+        lower_is_better: Whether lower values are better.
     """
 
     name: str
@@ -26,12 +26,12 @@ class MetricRow:
 
     @property
     def difference(self) -> float | None:
-        """By how much this version has more; None where either has none."""
+        """The difference of this version to the other; None if either has no value."""
         return None if self.here is None or self.there is None else self.here - self.there
 
     @property
     def verdict(self) -> str:
-        """`better` or `worse` than the other version, `same`, or nothing where they cannot be compared."""
+        """`better` or `worse` than the other version, `same`, or empty if they cannot be compared."""
         difference = self.difference
         if difference is None or difference != difference:  # not a number
             return ""
@@ -41,7 +41,7 @@ class MetricRow:
 
 
 def compare_metrics(here: Checkpoint, there: Checkpoint) -> tuple[MetricRow, ...]:
-    """Every metric that either checkpoint was evaluated by, by name."""
+    """All metrics of either checkpoint, by name."""
     lower = {*here.lower_is_better, *there.lower_is_better}
     return tuple(
         MetricRow(

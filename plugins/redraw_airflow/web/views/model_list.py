@@ -1,4 +1,4 @@
-"""Which models a list shows, and in what order."""
+"""The models of a list, and their order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from redraw.publish.version_rows import ModelRow
 from redraw_airflow.web.views.model_runs import ModelRuns
 from redraw_airflow.web.views.pagination import has_words
 
-# As the form offers them: value to wording.
+# The form's choices: value to label.
 STATES: Mapping[str, str] = {
     "": "all",
     "live": "live",
@@ -31,23 +31,23 @@ ORDERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ListedModel:
-    """A model, and what Airflow knows of it."""
+    """A model, and its runs in Airflow."""
 
     row: ModelRow
     runs: ModelRuns
 
     @property
     def states(self) -> frozenset[str]:
-        """Which of `STATES` it is in."""
+        """The `STATES` that it is in."""
         row, last = self.row, self.runs.last
-        found = {
+        conditions = {
             "live": row.live is not None,
             "idle": row.live is None and row.versions > 0,
             "unpublished": not row.versions,
             "failed": self.runs.failure is not None or (last is not None and last.state == "failed"),
             "broken": bool(row.problem or row.live_problem),
         }
-        return frozenset(name for name, is_so in found.items() if is_so)
+        return frozenset(name for name, holds in conditions.items() if holds)
 
 
 _KEYS: Mapping[str, Callable[[ListedModel], Any]] = {
@@ -59,7 +59,7 @@ _KEYS: Mapping[str, Callable[[ListedModel], Any]] = {
 
 
 def needs_facts(state: str, order: str) -> bool:
-    """Whether such a list takes more of every model than its definition says."""
+    """Whether such a list needs more of every model than its definition."""
     return bool(state in STATES and state) or order in _KEYS
 
 
@@ -69,13 +69,13 @@ def find_models(
     """Find and sort models.
 
     Args:
-        models: All, those with versions first, then by name.
-        text: Words of which each has to be in the name, the summary or the owner.
+        models: All models, those with versions first, then by name.
+        text: Words that have to be in the name, the summary or the owner.
         state: One of `STATES`.
-        owner: Whose they are; empty for everybody's.
-        order: One of `ORDERS`; what is equal in it stays in the order of `models`.
+        owner: The owner; empty for all.
+        order: One of `ORDERS`; equal models stay in the order of `models`.
     """
-    found = [
+    matching = [
         model
         for model in models
         if has_words(text, model.row.name, model.row.summary, model.row.owner)
@@ -83,5 +83,5 @@ def find_models(
         and (not owner or owner == model.row.owner)
     ]
     if order == "name":
-        return sorted(found, key=lambda model: model.row.name)
-    return sorted(found, key=_KEYS[order], reverse=True) if order in _KEYS else found
+        return sorted(matching, key=lambda model: model.row.name)
+    return sorted(matching, key=_KEYS[order], reverse=True) if order in _KEYS else matching

@@ -1,4 +1,4 @@
-"""Rows of a table that may have thousands, a page at a time."""
+"""Splits a table that may have thousands of rows into pages."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ class RowPage(Generic[T]):
     """The rows of one page.
 
     Attributes:
-        rows: Those to show.
-        found: How many were found.
-        total: How many there are.
-        page: Which page it is, from 1.
-        pages: How many pages what was found fills, one at least.
+        rows: The rows of the page.
+        matches: How many rows match the search.
+        total: How many rows there are in all.
+        page: The page's number, from 1.
+        pages: How many pages the matches fill, at least one.
     """
 
     rows: Sequence[T]
-    found: int
+    matches: int
     total: int
     page: int
     pages: int
 
 
 def has_words(text: str, *parts: str) -> bool:
-    """Whether each word of a text is somewhere in the parts; upper and lower case are the same."""
+    """Whether each word of a text is in one of the parts, in upper or lower case."""
     searched = " ".join(parts).casefold()
     return all(word in searched for word in text.casefold().split())
 
 
-def cut_page(found: Sequence[T], total: int, page: int) -> RowPage[T]:
-    """Cut a page out of the rows that were found.
+def cut_page(matches: Sequence[T], total: int, page: int) -> RowPage[T]:
+    """Cut a page out of the rows that match a search.
 
     Args:
-        found: The rows.
-        total: How many there are in all.
-        page: Which page, from 1; the last one where there are fewer.
+        matches: The matching rows.
+        total: How many rows there are in all.
+        page: The page's number, from 1; the last one if there are fewer.
     """
-    pages = max(1, -(-len(found) // _ROWS))
+    pages = max(1, -(-len(matches) // _ROWS))
     page = min(page, pages)
-    rows = found[(page - 1) * _ROWS : page * _ROWS]
-    return RowPage(rows=rows, found=len(found), total=total, page=page, pages=pages)
+    rows = matches[(page - 1) * _ROWS : page * _ROWS]
+    return RowPage(rows=rows, matches=len(matches), total=total, page=page, pages=pages)

@@ -1,4 +1,4 @@
-"""The records that the tasks of a run have left, out of Airflow's database."""
+"""The records that the tasks of a run left in Airflow's database."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from redraw.records.failure import StageFailure
 from redraw.records.progress import TrainingProgress
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import AnswerComparison, PruneReport
-from redraw_airflow.operators.failing import FAILURE_KEY
-from redraw_airflow.operators.watching import PROGRESS_KEY
+from redraw_airflow.operators.failures import FAILURE_KEY
+from redraw_airflow.operators.progress import PROGRESS_KEY
 from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
 
 _KINDS: Mapping[str, type[Record]] = {
@@ -46,24 +46,24 @@ _KINDS: Mapping[str, type[Record]] = {
         TrainingProgress,
     )
 }
-# Where a task leaves its record: what it returns, or, if it failed, what it found till then.
+# The XComs with a task's record: what it returns, or its summary or report if it failed.
 _RETURNED = "return_value"
 RECORD_KEYS = ("summary", _RETURNED, "report")
-# A run of thousands of mapped tasks is not read as a whole.
+# The most XComs that are read; a run may have thousands of mapped tasks.
 _BOUND = 500
-# Characters of JSON: as large as any record may be.
+# The longest record, in characters of JSON.
 _MOST_TEXT = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskPlace:
-    """Which task of which run, or which run.
+    """A run, or a task of a run.
 
     Attributes:
-        dag_id: The DAG's.
-        run_id: Airflow's.
-        task_id: The task's; None for all of the run.
-        map_index: Which of a mapped task's; -1 for one that is not mapped.
+        dag_id: The DAG's id.
+        run_id: The run's id.
+        task_id: The task's id; None for all of the run.
+        map_index: The number of a mapped task; -1 for other tasks.
     """
 
     dag_id: str
@@ -74,14 +74,14 @@ class TaskPlace:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRecord:
-    """What a task has left.
+    """The record that a task left.
 
     Attributes:
-        task_id: The task's.
-        map_index: As `TaskPlace`.
+        task_id: The task's id.
+        map_index: The number of a mapped task; -1 for other tasks.
         kind: The record's class.
-        record: The record; None where it cannot be read.
-        problem: Why it cannot be read; empty otherwise.
+        record: The record; None if it cannot be read.
+        problem: Why it cannot be read; empty if it can.
     """
 
     task_id: str
@@ -92,49 +92,49 @@ class TaskRecord:
 
 
 def find_records(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
-    """Find the records of a run or of one of its tasks, one a task, in the order they came.
+    """Find the records of a run or of one of its tasks, one for each task, in the order of their times.
 
-    Where a summary of many tasks is among them, the reports that it sums up are left out.
+    If a summary of many tasks is among them, the reports that it sums up are left out.
 
     Returns:
-        The records, some hundreds at most; none where the run is no run of Redraw's operators.
+        The records, some hundreds at most; none if the run has no task of Redraw's operators.
     """
-    found: dict[tuple[str, int], TaskRecord] = {}
+    record_of: dict[tuple[str, int], TaskRecord] = {}
     summed_up = False
     for row in _rows(session, place, RECORD_KEYS):
         record = _read(row)
         if record is None or (summed_up and row.key == "report"):
             continue
         summed_up = summed_up or row.key == "summary"
-        found.setdefault((row.task_id, row.map_index), record)
-    return tuple(found.values())
+        record_of.setdefault((row.task_id, row.map_index), record)
+    return tuple(record_of.values())
 
 
 def find_failures(session: Session, place: TaskPlace) -> Mapping[tuple[str, int], TaskRecord]:
-    """Why tasks failed, as they left it, by task and number; those that were killed left nothing."""
+    """The failures that tasks left, by task and number; a task that was killed left none."""
     records = (_read(row) for row in _rows(session, place, (FAILURE_KEY,)))
     return {(record.task_id, record.map_index): record for record in records if record is not None}
 
 
 def find_progress(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
-    """How far the trainings of a run are, or came."""
+    """The progress of the trainings of a run."""
     records = map(_read, _rows(session, place, (PROGRESS_KEY,)))
     return tuple(record for record in records if record is not None)
 
 
 def find_conf(session: Session, place: TaskPlace) -> Mapping[str, Any]:
-    """The parameters that a run was given; none of a run that does not exist."""
+    """The parameters of a run; none if the run does not exist."""
     query = select(DagRun.conf).where(DagRun.dag_id == place.dag_id, DagRun.run_id == place.run_id)
     conf = session.execute(query).scalar()
     return conf if isinstance(conf, Mapping) else {}
 
 
 def _rows(session: Session, place: TaskPlace, keys: Sequence[str]) -> Iterator[Any]:
-    """The XComs of these keys, in their order, as text."""
+    """The XComs with these keys, in the order of the keys, as text."""
     order = case({key: number for number, key in enumerate(keys)}, value=XComModel.key)
-    # As text: what is too large is not read, and Airflow's own reading makes objects of classes it names.
-    whole = cast(XComModel.value, Text)
-    text = case((func.length(whole) <= _MOST_TEXT, whole), else_=None).label("text")
+    # As text: too large ones are not read, and Airflow's own decoder would construct objects.
+    value_text = cast(XComModel.value, Text)
+    text = case((func.length(value_text) <= _MOST_TEXT, value_text), else_=None).label("text")
     query = (
         select(XComModel.task_id, XComModel.map_index, XComModel.key, text)
         .where(XComModel.dag_id == place.dag_id, XComModel.run_id == place.run_id)
@@ -148,7 +148,7 @@ def _rows(session: Session, place: TaskPlace, keys: Sequence[str]) -> Iterator[A
 
 
 def find_states(session: Session, place: TaskPlace) -> Mapping[tuple[str, int], str]:
-    """The states of a run's tasks, or of one, by task and number; tasks that never began have none."""
+    """The states of a run's tasks, or of one, by task and number; tasks that never started have none."""
     query = select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state).where(
         TaskInstance.dag_id == place.dag_id, TaskInstance.run_id == place.run_id
     )
@@ -162,22 +162,22 @@ def find_states(session: Session, place: TaskPlace) -> Mapping[tuple[str, int], 
 
 
 def _read(row: Any) -> TaskRecord | None:
-    """The record in an XCom; None where it holds something else."""
+    """The record in an XCom; None if it contains something else."""
     kind, record, problem = "record of an unknown stage", None, ""
     try:
         value = plain_json(row.text)
-        named = value.get("record") if isinstance(value, Mapping) else None
-        if not isinstance(named, str) or named not in _KINDS:
+        class_name = value.get("record") if isinstance(value, Mapping) else None
+        if not isinstance(class_name, str) or class_name not in _KINDS:
             return None
-        kind, record = named, _KINDS[named].from_json(value)
+        kind, record = class_name, _KINDS[class_name].from_json(value)
     except (RedrawError, ValueError, RecursionError) as err:
-        # Another release of Redraw may have written it, or somebody else.
+        # Another release of Redraw, or any task, may have written it.
         problem = str(err)
     return TaskRecord(task_id=row.task_id, map_index=row.map_index, kind=kind, record=record, problem=problem)
 
 
 def plain_json(text: str | None) -> Any:
-    """What the text of an XCom says. Some of Airflow's ways of writing it put JSON into a text of JSON."""
+    """Parse the text of an XCom; Airflow may have stored JSON inside a JSON string."""
     if text is None:
         raise InvalidRecord(f"XCom: expected at most {_MOST_TEXT} characters, got more. See the task's log.")
     value = json.loads(text)

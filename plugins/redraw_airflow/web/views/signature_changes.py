@@ -1,4 +1,4 @@
-"""What two versions serve, tensor by tensor: what one has that the other lacks, or has otherwise."""
+"""The differences between two versions' signatures, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class SignatureRow:
 
     Attributes:
         signature: The signature's name.
-        side: Whether it is asked or answered.
-        name: The tensor's.
-        here: Its dtype and shape in the version that is looked at; None where it has none.
-        there: The same of the other version.
+        side: Whether it is an input or an output.
+        name: The tensor's name.
+        here: Its dtype and shape in the version of the page; None if that version lacks it.
+        there: Its dtype and shape in the other version.
     """
 
     signature: str
@@ -38,7 +38,7 @@ class SignatureRow:
 
     @property
     def description(self) -> str:
-        """What has changed of it, in a word or two."""
+        """What has changed, in a word or two."""
         if self.change != "changed" or self.here is None or self.there is None:
             return self.change
         dtype, shape = self.here.dtype != self.there.dtype, self.here.shape != self.there.shape
@@ -48,14 +48,14 @@ class SignatureRow:
 def compare_signatures(
     here: Mapping[str, Signature], there: Mapping[str, Signature]
 ) -> tuple[SignatureRow, ...]:
-    """Hold two versions' signatures to each other.
+    """Compare two versions' signatures.
 
     Args:
-        here: The signatures of the version that is looked at.
-        there: The other version's.
+        here: The signatures of the version of the page.
+        there: The signatures of the other version.
 
     Returns:
-        Every tensor that either has, by signature, inputs first.
+        All tensors of either version, by signature, inputs first.
     """
     return tuple(
         row

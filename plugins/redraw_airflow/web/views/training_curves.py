@@ -1,4 +1,4 @@
-"""A training that runs, for people who watch: how far it is, and the course of its loss."""
+"""The progress of a training, and the curve of its loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640.0, 220.0, 64.0, 624.0, 12.0,
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A loss over the steps, in the units of a picture."""
+    """A loss over the steps, in the units of the picture."""
 
     width: float = _WIDTH
     height: float = _HEIGHT
@@ -35,16 +35,16 @@ class WatchedTraining:
     """A training of a run.
 
     Attributes:
-        found: Its task, and why its progress cannot be read, if so.
-        progress: How far it is; None if that cannot be read.
-        runs: Whether it goes on.
-        seconds_left: At its speed; None if that is not known.
-        curve: The course of its loss; None before there are two points.
-        names: The metrics that its evaluations have measured.
+        task: Its task, with the problem if its progress cannot be read.
+        progress: Its progress; None if it cannot be read.
+        runs: Whether it is running.
+        seconds_left: The remaining time at its speed; None if the speed is unknown.
+        curve: The curve of its loss; None if there are fewer than two points.
+        names: The metrics of its evaluations.
         tensorboard: The link to its curves; empty if there is none.
     """
 
-    found: TaskRecord
+    task: TaskRecord
     progress: TrainingProgress | None
     runs: bool
     seconds_left: float | None = None
@@ -59,48 +59,48 @@ def describe_trainings(
     """Describe the trainings of a run, or of one of its tasks.
 
     Args:
-        records: How far they are, as the tasks left it.
+        records: The progress records that the tasks left.
         states: Each task's state.
     """
-    return tuple(_describe(found, states.get((found.task_id, found.map_index), "")) for found in records)
+    return tuple(_describe(record, states.get((record.task_id, record.map_index), "")) for record in records)
 
 
-def _describe(found: TaskRecord, state: str) -> WatchedTraining:
-    progress = found.record
+def _describe(task: TaskRecord, state: str) -> WatchedTraining:
+    progress = task.record
     if not isinstance(progress, TrainingProgress):
-        return WatchedTraining(found=found, progress=None, runs=state in _RUNNING)
-    rate, left = progress.steps_per_second, progress.steps - progress.step
+        return WatchedTraining(task=task, progress=None, runs=state in _RUNNING)
+    rate, remaining = progress.steps_per_second, progress.steps - progress.step
     url = tensorboard_url(progress.model, progress.run, progress.uri)
     return WatchedTraining(
-        found=found,
+        task=task,
         progress=progress,
         runs=state in _RUNNING,
-        seconds_left=left / rate if rate and left > 0 else None,
+        seconds_left=remaining / rate if rate and remaining > 0 else None,
         curve=_draw(progress),
-        names=tuple(sorted({name for one in progress.measured for name in one.metrics})),
-        # The setting is the deployment's; what the record says is only filled in.
+        names=tuple(sorted({name for evaluation in progress.measured for name in evaluation.metrics})),
+        # The deployment's setting is trusted; a record only fills in names.
         tensorboard=url if url.startswith(("https://", "http://", "/")) else "",
     )
 
 
 def _draw(progress: TrainingProgress) -> Curve | None:
     points = [(point.step, point.loss) for point in progress.losses if is_drawn(point.loss)]
-    measured = [(one.step, one.metrics.get("loss")) for one in progress.measured]
+    measured = [(evaluation.step, evaluation.metrics.get("loss")) for evaluation in progress.measured]
     dots = [(step, loss) for step, loss in measured if is_drawn(loss)]
-    everything = [*points, *dots]
-    if len(everything) < 2:
+    all_points = [*points, *dots]
+    if len(all_points) < 2:
         return None
-    first, last = min(step for step, _ in everything), max(step for step, _ in everything)
-    scale = draw_scale([float(loss or 0.0) for _, loss in everything], (_BOTTOM, _TOP), as_figure)
+    first_step, last_step = min(step for step, _ in all_points), max(step for step, _ in all_points)
+    scale = draw_scale([float(loss or 0.0) for _, loss in all_points], (_BOTTOM, _TOP), as_figure)
 
-    def at(step: int, loss: float | None) -> tuple[float, float]:
-        share = (step - first) / max(last - first, 1)
+    def place(step: int, loss: float | None) -> tuple[float, float]:
+        share = (step - first_step) / max(last_step - first_step, 1)
         return round(_LEFT + share * (_RIGHT - _LEFT), 1), round(scale.place(float(loss or 0.0)), 1)
 
     return Curve(
         ticks=scale.ticks,
-        path=path_of([at(step, loss) for step, loss in points]),
-        dots=tuple((*at(step, loss), f"step {step}: {as_figure(loss)}") for step, loss in dots),
-        first=first,
-        last=last,
+        path=path_of([place(step, loss) for step, loss in points]),
+        dots=tuple((*place(step, loss), f"step {step}: {as_figure(loss)}") for step, loss in dots),
+        first=first_step,
+        last=last_step,
     )

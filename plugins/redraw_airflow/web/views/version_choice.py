@@ -1,4 +1,4 @@
-"""Which of a model's versions to compare another one with, and what people call each of them."""
+"""The versions that a version can be compared with, and the labels of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from redraw.publish.browse import Browser
 from redraw.publish.version_rows import VersionRow
 from redraw.records import LivePointer, Release
 
-# A list of more is no help; any other version has its address.
+# A longer list does not help; any other version can be opened by its address.
 _MOST_OFFERED = 500
 
 
@@ -18,9 +18,9 @@ class VersionChoice:
     """The versions that a page offers next to its own.
 
     Attributes:
-        offered: Each with what it is called, the newest weights first.
+        offered: The versions, each with its labels, the newest weights first.
         other: The version to compare with; None if there is no other.
-        more: How many more there are than those offered.
+        more: How many more versions there are than those offered.
     """
 
     offered: tuple[tuple[int, str], ...]
@@ -28,24 +28,24 @@ class VersionChoice:
     more: int
 
     @property
-    def worded(self) -> list[tuple[int, str]]:
-        """The same as a list to choose from shows them."""
+    def options(self) -> list[tuple[int, str]]:
+        """The offered versions as value and text of a select field."""
         return [(number, f"{number} ({names})" if names else str(number)) for number, names in self.offered]
 
 
 def offer_versions(
     browser: Browser, pointer: LivePointer, release: Release, other: int | None
 ) -> VersionChoice:
-    """Offer the versions that a version can be checked against.
+    """Offer the versions that a version can be compared with.
 
     Args:
-        browser: The bucket's.
-        pointer: The model's.
-        release: The version that is looked at.
-        other: The one that was asked for; without, it is the live one, or the one live before it.
+        browser: The bucket's browser.
+        pointer: The model's live pointer.
+        release: The version of the page.
+        other: The requested version; None for the live version, or the one that was live before it.
 
     Raises:
-        VersionNotFound: The one asked for was never published.
+        VersionNotFound: The requested version was never published.
     """
     versions = browser.numbers(release.model)
     others = [version for version in versions if version != release.version]
@@ -55,13 +55,13 @@ def offer_versions(
             " got none. Choose another one."
         )
     chosen = other if other is not None else _likely(pointer, release, others)
-    shown = others[:_MOST_OFFERED]
+    offered = others[:_MOST_OFFERED]
     if chosen in others[_MOST_OFFERED:]:
-        shown.append(chosen)
+        offered.append(chosen)
     return VersionChoice(
-        offered=tuple((version, ", ".join(_names(version, pointer))) for version in shown),
+        offered=tuple((version, ", ".join(_names(version, pointer))) for version in offered),
         other=chosen,
-        more=len(others) - len(shown),
+        more=len(others) - len(offered),
     )
 
 
@@ -76,19 +76,19 @@ def _names(version: int, pointer: LivePointer) -> list[str]:
 
 
 def _likely(pointer: LivePointer, release: Release, others: list[int]) -> int | None:
-    wanted = (pointer.version, pointer.previous, release.previous, *others)
-    return next((version for version in wanted if version in others), None)
+    candidates = (pointer.version, pointer.previous, release.previous, *others)
+    return next((version for version in candidates if version in others), None)
 
 
 def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, str], ...]:
-    """Say what the live pointer and the release record make of a version.
+    """The labels of a version from the live pointer and the release record.
 
     Returns:
-        Pairs: what it is (`live`, `previous`, `canary`, `pinned`, `rejected`, `pruned`), and more about
-        that in a sentence, which may be empty.
+        Pairs of a label (`live`, `previous`, `canary`, `pinned`, `rejected`, `pruned`, `pruning`) and its
+        description in a sentence, which may be empty.
     """
     version = row.version
-    found = [
+    labels = [
         ("live", "Servers that follow the live pointer load it." if pointer.version == version else None),
         ("previous", "It was live before the live one." if pointer.previous == version else None),
         (
@@ -100,4 +100,4 @@ def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, st
         ("pruned", f"Its files were removed at {row.pruned_at}." if row.pruned_at else None),
         ("pruning", "Its files are being removed." if version in pointer.pruning else None),
     ]
-    return tuple((name, more) for name, more in found if more is not None)
+    return tuple((name, description) for name, description in labels if description is not None)

@@ -1,7 +1,6 @@
-"""How far two versions' weights are apart: worked out once for a pair, by a worker.
+"""The differences between two versions' weights, which a worker computes once for each pair.
 
-Versions never change, so that what was found of a pair stays true; anyone who asks for it while it
-is being worked out waits for the same worker.
+Versions never change, so the differences can be cached. Requests for the same pair wait for the same worker.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from redraw_airflow.web.views.pagination import RowPage, cut_page, has_words
 _COMMAND = ("-m", "redraw", "differences", "--request", "-")
 _SECONDS = 300.0
 _MEMORY_BYTES = 1 << 30
-_KEPT_PAIRS = 32
+_CACHED_PAIRS = 32
 
 
 class WeightChanges:
-    """Works out pairs, and keeps the last of them; for one event loop."""
+    """Computes the differences of pairs, and caches the last ones; for one event loop."""
 
     def __init__(self) -> None:
-        self._known = LRUCache[DifferencesRequest, WeightDifferences](_KEPT_PAIRS)
-        self._asked: dict[DifferencesRequest, asyncio.Task[WeightDifferences]] = {}
+        self._cache = LRUCache[DifferencesRequest, WeightDifferences](_CACHED_PAIRS)
+        self._tasks: dict[DifferencesRequest, asyncio.Task[WeightDifferences]] = {}
 
     async def find(self, pair: DifferencesRequest) -> WeightDifferences:
         """The differences of a pair.
@@ -38,23 +37,23 @@ class WeightChanges:
             pair: The versions, and their bucket.
 
         Raises:
-            WorkersBusy: As many workers run as may.
-            RedrawError: It cannot be worked out; the message says why.
+            WorkersBusy: Too many workers are running.
+            RedrawError: The differences cannot be computed; the message says why.
         """
-        if pair in self._known:
-            return self._known[pair]
-        if pair not in self._asked:
-            task = self._asked[pair] = asyncio.create_task(self._work_out(pair))
-            task.add_done_callback(lambda _: self._asked.pop(pair, None))
-        # A reader who gives up waiting takes it from nobody else.
-        return await asyncio.shield(self._asked[pair])
+        if pair in self._cache:
+            return self._cache[pair]
+        if pair not in self._tasks:
+            task = self._tasks[pair] = asyncio.create_task(self._compute(pair))
+            task.add_done_callback(lambda _: self._tasks.pop(pair, None))
+        # If one client disconnects, the others still get the result.
+        return await asyncio.shield(self._tasks[pair])
 
-    async def _work_out(self, pair: DifferencesRequest) -> WeightDifferences:
+    async def _compute(self, pair: DifferencesRequest) -> WeightDifferences:
         request = json.dumps(pair.to_json(), allow_nan=False).encode()
         answer = await run_worker(_COMMAND, request, seconds=_SECONDS, memory_bytes=_MEMORY_BYTES)
-        found = WeightDifferences.from_text(answer, "the worker's answer")
-        self._known[pair] = found
-        return found
+        differences = WeightDifferences.from_text(answer, "the worker's answer")
+        self._cache[pair] = differences
+        return differences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +61,10 @@ class WeightRow:
     """A variable of both versions.
 
     Attributes:
-        name: What the network calls it; its key in the SavedModel where the ledger is not kept.
+        name: Its name in the network; its key in the SavedModel if there is no ledger.
         tensor: Its dtype and shape.
-        change: As `VariableDifference` has it.
-        share: Of the largest relative change of all: from 0 to 1.
+        change: The difference.
+        share: Its relative change divided by the largest one: from 0 to 1.
     """
 
     name: str
@@ -75,20 +74,20 @@ class WeightRow:
 
 
 def find_weights(
-    found: WeightDifferences, names: Mapping[str, str], text: str = "", page: int = 1
+    differences: WeightDifferences, names: Mapping[str, str], text: str = "", page: int = 1
 ) -> RowPage[WeightRow]:
-    """Some variables of a pair, those that changed the most first.
+    """A page of the variables of a pair, those that changed the most first.
 
     Args:
-        found: All of them.
-        names: Key in the SavedModel to what the network calls it.
-        text: What a row has to hold; upper and lower case are the same.
-        page: Which page, from 1.
+        differences: The differences of all variables.
+        names: Key in the SavedModel to name in the network.
+        text: Words that a row has to contain, in upper or lower case.
+        page: The page's number, from 1.
     """
-    largest = max((change.relative_change or 0.0 for change in found.variables), default=0.0)
-    rows = [_row(change, names, largest) for change in found.variables]
-    fitting = [row for row in rows if has_words(text, row.name, row.change.key, row.tensor)]
-    return cut_page(fitting, len(rows), page)
+    largest = max((change.relative_change or 0.0 for change in differences.variables), default=0.0)
+    rows = [_row(change, names, largest) for change in differences.variables]
+    matching = [row for row in rows if has_words(text, row.name, row.change.key, row.tensor)]
+    return cut_page(matching, len(rows), page)
 
 
 def _row(change: VariableDifference, names: Mapping[str, str], largest: float) -> WeightRow:

@@ -24,10 +24,10 @@ from redraw_airflow.web.server.access import keep_user, reading_user
 from redraw_airflow.web.server.buckets import (
     CatalogueCounts,
     model_browser,
-    reach_browser,
-    reach_counts,
+    try_browser,
+    try_counts,
 )
-from redraw_airflow.web.server.kept import Kept
+from redraw_airflow.web.server.read_results import ReadResult
 from redraw_airflow.web.views.model_runs import ModelRuns
 from tests.golden.records import MODEL, VERSION
 from tests.paths import ROOT
@@ -84,8 +84,8 @@ def _client(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     browser, app = Browser(storage), create_app()
     app.dependency_overrides = dict.fromkeys((reading_user, keep_user, _get_session), lambda: None)
     app.dependency_overrides[model_browser] = lambda: browser
-    app.dependency_overrides[reach_browser] = lambda: Kept(content=browser)
-    app.dependency_overrides[reach_counts] = lambda: Kept(content=CatalogueCounts(None))
+    app.dependency_overrides[try_browser] = lambda: ReadResult(content=browser)
+    app.dependency_overrides[try_counts] = lambda: ReadResult(content=CatalogueCounts(None))
     return TestClient(app)
 
 

@@ -233,7 +233,7 @@ def test_try_version_while_another_is_asked_says_busy_at_once(
     async def crowd() -> tuple[httpx.Response, httpx.Response]:
         async with client(app) as sender:
             first = asyncio.create_task(sender.post(place(asked), json=slow, timeout=120))
-            while not trial._turn.locked():  # noqa: ASYNC110 - bounded by the test's own time
+            while not trial._trial_lock.locked():  # noqa: ASYNC110 - bounded by the test's own time
                 await asyncio.sleep(0.01)
             second = await sender.post(place(asked), json=quick)
             assert not first.done()

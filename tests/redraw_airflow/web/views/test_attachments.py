@@ -122,11 +122,11 @@ def test_find_rows_searches_all_names_and_cuts_pages() -> None:
     rows = read_ledger(Ledger(served=(served,), dropped=dropped).to_bytes())
 
     assert find_rows(rows, "dense BFLOAT16").rows == [rows[0]]
-    assert find_rows(rows, "", "served").found == 1
+    assert find_rows(rows, "", "served").matches == 1
     assert find_rows(rows, "SLOT m_4999").rows == [rows[-1]]
-    assert find_rows(rows, "kernel", "dropped").found == 0
+    assert find_rows(rows, "kernel", "dropped").matches == 0
     last = find_rows(rows, "", "dropped", page=10**9)
-    assert (last.found, last.total, last.page) == (5000, 5001, last.pages)
+    assert (last.matches, last.total, last.page) == (5000, 5001, last.pages)
     assert last.rows[-1] == rows[-1]
     assert sum(len(find_rows(rows, page=n + 1).rows) for n in range(find_rows(rows).pages)) == 5001
 

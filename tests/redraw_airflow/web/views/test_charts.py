@@ -63,7 +63,7 @@ def test_draw_sparkline_fills_its_room_and_a_flat_one_stays_in_the_middle() -> N
 
 
 def test_draw_chart_of_one_figure_has_lines_around_it_within_what_it_can_be() -> None:
-    draw = functools.partial(draw_chart, measure=measure, wording=as_figure)
+    draw = functools.partial(draw_chart, measure=measure, format_value=as_figure)
     ends = {}
     for figure in (0.0, 1.0, -50.0, 50.0):
         lines = ticks(draw(rows_of([figure])))
@@ -85,7 +85,7 @@ def test_draw_chart_has_its_points_between_its_ticks(figures: list[float]) -> No
 
 
 def test_draw_chart_has_round_ticks_that_differ() -> None:
-    draw = functools.partial(draw_chart, measure=measure, wording=as_figure)
+    draw = functools.partial(draw_chart, measure=measure, format_value=as_figure)
 
     assert ticks(draw(rows_of([0.91, 0.97]))) == ["0.9", "0.92", "0.94", "0.96", "0.98"]
     assert ticks(draw(rows_of([0.9701, 0.9704])))[:2] == ["0.9701", "0.9702"]
@@ -96,13 +96,13 @@ def test_draw_chart_has_round_ticks_that_differ() -> None:
 
 def ticks(chart: Chart | None) -> list[str]:
     assert chart is not None
-    return [tick.wording for tick in chart.ticks]
+    return [tick.label for tick in chart.ticks]
 
 
 @given(counts=st.lists(st.integers(1, 5_000), min_size=1, max_size=12))
 def test_draw_scale_of_counts_has_whole_numbers_and_room_for_each(counts: list[int]) -> None:
     scale = draw_scale([0.0, *map(float, counts)], (100.0, 0.0), as_figure, counted=True)
 
-    assert all("." not in tick.wording for tick in scale.ticks)
-    assert len({tick.wording for tick in scale.ticks}) == len(scale.ticks) >= 2
+    assert all("." not in tick.label for tick in scale.ticks)
+    assert len({tick.label for tick in scale.ticks}) == len(scale.ticks) >= 2
     assert all(0.0 <= scale.place(float(count)) <= 100.0 for count in counts)

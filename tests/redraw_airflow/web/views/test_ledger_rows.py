@@ -29,4 +29,4 @@ _ROWS = (
 def test_find_rows_holds_every_word_and_the_fate(text: str, fate: str, keys: list[str]) -> None:
     page = find_rows(_ROWS, text, fate)
     assert [row.key for row in page.rows] == keys
-    assert (page.found, page.total, page.page, page.pages) == (len(keys), 4, 1, 1)
+    assert (page.matches, page.total, page.page, page.pages) == (len(keys), 4, 1, 1)

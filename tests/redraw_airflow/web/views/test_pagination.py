@@ -21,5 +21,5 @@ def test_cut_page_has_thirty_rows_and_no_page_behind_the_last(
 ) -> None:
     cut = cut_page(range(count), 100, page)
     assert next(iter(cut.rows), None) == first
-    assert (len(cut.rows), cut.found, cut.total) == (rows, count, 100)
+    assert (len(cut.rows), cut.matches, cut.total) == (rows, count, 100)
     assert (cut.page, cut.pages) == (shown, pages)

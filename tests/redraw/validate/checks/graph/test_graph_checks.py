@@ -200,6 +200,31 @@ def test_unreached_functions_of_a_table_pass(hand_made, run_check: RunCheck) -> 
     assert run_check("unreached-functions", hand_made.subject()).status == "passed"
 
 
+def test_accelerator_ops_and_notes_are_named_wherever_they_are(hand_made, run_check: RunCheck) -> None:
+    assert run_check("accelerator-ops", hand_made.subject()).found == "no operation and no note of these"
+    noted = 'attr {{ key: "_XlaMustCompile" value {{ b: {} }} }}'
+    hand_made.add_function("f", "a", "a", 'name: "inner" op: "CudnnRNNV3"')
+    hand_made.add_function("CudnnOwn", "a", "a")
+    hand_made.add(
+        'name: "call" op: "CudnnOwn" input: "y"',
+        'name: "tpu" op: "TPUReplicate"',
+        f'name: "noted" op: "Identity" input: "y" {noted.format("true")}',
+        f'name: "not" op: "Identity" input: "y" {noted.format("false")}',
+    )
+    hand_made.meta.graph_def.library.function[0].attr["_XlaMustCompile"].b = True
+    check = run_check("accelerator-ops", hand_made.subject())
+    assert check.status == "failed"
+    for problem in (
+        "function f is to be compiled by XLA",
+        "Identity 'noted' is to be compiled by XLA",
+        "TPUReplicate 'tpu' needs a TPU",
+        "CudnnRNNV3 'inner' in function 'f' needs a GPU",
+    ):
+        assert problem in check.found
+    assert "'not'" not in check.found
+    assert "CudnnOwn 'call'" not in check.found
+
+
 def test_custom_ops_unknown_type_is_named(hand_made, run_check: RunCheck) -> None:
     hand_made.add_function("f", "a", "a", 'name: "own" op: "MyCompanyOp"')
     check = run_check("custom-ops", hand_made.subject())

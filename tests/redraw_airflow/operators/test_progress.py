@@ -10,8 +10,8 @@ import pytest
 
 from redraw.records import TrainingRun
 from redraw.records.progress import TrainingProgress, measured_line, step_line
+from redraw_airflow.operators.progress import TrainingWatch
 from redraw_airflow.operators.training import TrainOperator
-from redraw_airflow.operators.watching import TrainingWatch
 from tests.paths import TESTS
 
 PROGRESS = TrainingProgress(model="mnist", run="a-run", uri="/work/mnist/a-run")

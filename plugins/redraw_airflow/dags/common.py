@@ -1,4 +1,4 @@
-"""What the DAGs have in common."""
+"""What the DAGs have in common: their defaults, and how they are made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redraw_airflow.dags.callbacks import announce_failure
 
 # The model that the form names.
 MODEL = "{{ params.model }}"
-# For tasks that a retry may help.
+# For tasks that a retry may fix.
 DEFAULTS: dict[str, Any] = {
     "on_failure_callback": announce_failure,
     "retries": 3,
@@ -36,7 +36,7 @@ def make_dag(dag_id: str, form: dict[str, Param], dag_arguments: Mapping[str, An
         dag_id: Its id.
         form: Its parameters.
         dag_arguments: Arguments of `airflow.sdk.DAG` that the caller sets.
-        defaults: Those that hold unless the caller sets them.
+        defaults: Arguments that apply unless the caller sets them.
     """
     arguments = {"schedule": None, "catchup": False, "max_active_runs": 1, **defaults, **dag_arguments}
     return DAG(dag_id, schedule=arguments.pop("schedule"), params=form, **arguments)

@@ -1,4 +1,4 @@
-"""What a training's task leaves while it runs: the XCom `progress`, and the link to TensorBoard."""
+"""What a training's task pushes while it runs: the XCom `progress`, and the link to TensorBoard."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _PAUSE_SECONDS = 3.0
 
 
 class TrainingWatch:
-    """Follows the log of a training, and writes down how far it is, every few seconds at most.
+    """Follows the log of a training, and pushes its progress every few seconds at most.
 
     Args:
         ti: The task instance.
-        progress: What is known before the first line.
-        tensorboard: The URL of its curves, for the task's link.
+        progress: The progress before the first line.
+        tensorboard: The URL of the curves, for the task's link.
         clock: Monotonic seconds.
     """
 
@@ -42,11 +42,11 @@ class TrainingWatch:
         self._write()
 
     def hear(self, line: str) -> None:
-        """Take a line of the stage's log."""
+        """Read a line of the stage's log."""
         after = follow_line(self.progress, line)
         if after is self.progress:
             return
-        # An evaluation is worth more than its turn: the next one may be an hour away.
+        # An evaluation is pushed at once: the next one may be an hour away.
         urgent = after.measured is not self.progress.measured
         self.progress = after
         if urgent or self._clock() - self._written >= _PAUSE_SECONDS:
@@ -59,5 +59,5 @@ class TrainingWatch:
     def _push(self, key: str, value: Any) -> None:
         try:
             self._ti.xcom_push(key=key, value=value)
-        except Exception as err:  # a training ends well without anyone watching
+        except Exception as err:  # a training does not need its progress to be shown
             _logger.warning("The XCom %s could not be written: %s", key, err)

@@ -1,4 +1,4 @@
-"""A task that fails leaves why: the XCom `failure`, a `StageFailure`, for a branch, a notifier or a page."""
+"""A task that fails leaves the XCom `failure`, a `StageFailure`, for a branch, a notifier or a page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST = 16_000
 
 @contextmanager
 def keeping_failure(context: Context, stage: str, model: str) -> Iterator[None]:
-    """Push the XCom `failure` if the block fails; an error of Redraw's ends the task without a retry.
+    """Push the XCom `failure` if the block fails. An error of Redraw's fails the task without a retry.
 
     Raises:
         AirflowFailException: In place of a `RedrawError`.
@@ -37,7 +37,7 @@ def keeping_failure(context: Context, stage: str, model: str) -> Iterator[None]:
         _push(context, stage, model, err)
         raise AirflowFailException(str(err)) from err
     except BaseException as err:
-        # A deferral is no failure, and nor is an interrupt.
+        # Neither a deferral nor an interrupt is a failure.
         if isinstance(err, Exception) or is_task_timeout(err):
             _push(context, stage, model, err)
         raise
@@ -53,13 +53,13 @@ def _push(context: Context, stage: str, model: str, err: BaseException) -> None:
     )
     try:
         context["ti"].xcom_push(key=FAILURE_KEY, value=failure.to_json())
-    except Exception:  # the task fails by its own error, whatever becomes of this one
+    except Exception:  # the task still fails with its own error
         _logger.exception("The XCom %s could not be written.", FAILURE_KEY)
 
 
 def _name_of(err: BaseException) -> str:
-    """The name of the error of Redraw that it is, or was raised from; else its own."""
-    found: BaseException | None = err
-    while found is not None and not isinstance(found, RedrawError):
-        found = found.__cause__
-    return type(found or err).__name__
+    """The name of Redraw's error that this error is or was raised from, or else of this error."""
+    cause: BaseException | None = err
+    while cause is not None and not isinstance(cause, RedrawError):
+        cause = cause.__cause__
+    return type(cause or err).__name__
