@@ -2,11 +2,10 @@
 
 `redraw COMMAND …` and `python -m redraw COMMAND …` are the same.
 
-Flags are the fields of the stage's request; `--request FILE` takes them all as one
-JSON object (`-` is standard input). Logs and progress go to standard error. Exit
-status: 0, or 1 with one line for an expected error, or 2 for usage, or 130 if it was
-interrupted; a bug keeps its traceback. A command whose record people read shows it as
-tables where standard output is a terminal.
+Flags are the fields of the stage's request; `--request FILE` takes them all as one JSON object (`-` is
+standard input). Logs and progress go to standard error. The exit status is 0, 1 with one line for an expected
+error, 2 for usage, or 130 if the command was interrupted; a bug keeps its traceback. Some commands print
+their record as tables if standard output is a terminal.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _LONGEST_LINE = 16_000
 _LONGEST_USAGE = 2_000
 _LARGEST_REQUEST = 1 << 28
 _THREAD_SECONDS = 5.0
-# As shells say of a process that was ended by Ctrl-C.
+# The status of shells for a process that Ctrl-C ended.
 _INTERRUPTED = 130
 
 
@@ -48,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: What follows the program's name; the process's own by default.
+        arguments: The command's arguments; the process's own by default.
 
     Returns:
         The exit status.
@@ -57,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # Absl gives records that TensorFlow logs a second handler of its own.
+    # Without this, absl would log TensorFlow's records a second time.
     logging.getLogger("absl").propagate = False
     try:
         parsed = _parser().parse_args(arguments)
@@ -68,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
             _show(command, typing.cast(Record, err.report), "json")
         return _fail(err)
     except OSError as err:
-        # A path that the machine refuses is no bug; what has no path may be one.
+        # An error with a path comes from the machine; one without may be a bug.
         if err.filename is None or isinstance(err.filename, int):
             raise
         return _fail(_unusable(err))
@@ -91,13 +90,13 @@ def _unusable(err: OSError) -> StorageError:
 
 
 def _show(command: Command, record: Record, form: str) -> bool:
-    """Print a record, and say whether standard output took it: its reader may be gone, its disk full."""
+    """Print a record; returns whether that succeeded: the reader may have ended, or the disk may be full."""
     try:
         command.show(record, form)
         sys.stdout.flush()
     except OSError as err:
         sys.stderr.write(f"error: standard output: expected all of the record to be written, got: {err}\n")
-        # What is left in the buffer goes nowhere, or Python would fail once more at its end.
+        # Discard the rest of the buffer, or Python would fail again when it ends.
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return False
@@ -105,15 +104,15 @@ def _show(command: Command, record: Record, form: str) -> bool:
 
 
 class _OneLine(logging.Formatter):
-    """A record on one line, whatever names are in it; a traceback stays as it is."""
+    """Formats a record on one line, whatever names it has; a traceback is not changed."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
         """The line."""
         return printable(super().formatMessage(record))
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments on one line, whatever is in them."""
+    """Reports wrong arguments on one line, whatever they contain."""
 
     def error(self, message: str) -> typing.NoReturn:
         """End the process."""
@@ -149,7 +148,7 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
         settings["action"] = "store_true"
     elif typing.get_origin(hint) is tuple:
         kind = int if int in get_args(hint) else str
-        # Argparse appends to the default, so that has to be one that it takes for an empty list.
+        # Argparse appends to the default, which must be None for an empty list.
         settings |= {"action": "append", "metavar": key.upper(), "type": kind, "default": None}
     elif any(typing.get_origin(member) is Mapping for member in _members(hint)):
         settings |= {"metavar": "FILE", "type": _read_json}
@@ -172,21 +171,21 @@ def _choices(hint: Any) -> list[str] | None:
 
 
 def _request(cls: type[Request], parsed: argparse.Namespace) -> Request:
-    given = {
+    values = {
         json_key(declared): getattr(parsed, declared.name)
         for declared in fields(cls)
         if getattr(parsed, declared.name) not in (MISSING, None)
     }
     if parsed.request is None:
-        return _from_flags(cls, given)
-    if given:
-        raise UsageError(f"--request holds the whole request; got --{next(iter(given))} as well.")
+        return _from_flags(cls, values)
+    if values:
+        raise UsageError(f"--request holds the whole request; got --{next(iter(values))} as well.")
     return cls.from_json(_read_json(parsed.request))
 
 
-def _from_flags(cls: type[Request], given: dict[str, Any]) -> Request:
+def _from_flags(cls: type[Request], values: dict[str, Any]) -> Request:
     try:
-        return cls.from_json(given)
+        return cls.from_json(values)
     except InvalidRequest as err:
         raise UsageError(str(err)) from err
 
@@ -204,7 +203,7 @@ def _read_json(source: str) -> object:
 
 
 def run() -> None:
-    """The console script `redraw`: `main`, and its status as the process's."""
+    """The console script `redraw`: run `main`, and exit with its status."""
     try:
         status = main() if _open_streams() else 1
     except SystemExit as err:
@@ -217,7 +216,7 @@ def run() -> None:
 
 
 def _open_streams() -> bool:
-    """Whether there is a standard output; a file that is opened later would get a closed one's number."""
+    """Open missing standard streams, so that no file gets their number; returns whether stdout was open."""
     if sys.stdin and sys.stdout and sys.stderr:
         return True
     missing = sys.stdout is None
@@ -235,13 +234,13 @@ def _open_streams() -> bool:
 
 
 def _end_threads(status: int) -> None:
-    """End the process where a thread that a definition has started would keep it for ever."""
+    """End the process if a thread that a definition started would keep it running."""
     end = time.monotonic() + _THREAD_SECONDS
     threads = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
-    if left := [thread.name for thread in threads if thread.is_alive()]:
-        sys.stderr.write(f"WARNING redraw: ended with threads that still ran: {', '.join(left)}\n")
+    if running := [thread.name for thread in threads if thread.is_alive()]:
+        sys.stderr.write(f"WARNING redraw: ended with threads that still ran: {', '.join(running)}\n")
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -1,4 +1,4 @@
-"""The commands of the command line: of each the request, the verb that answers it, and how people read it."""
+"""The commands of the command line: each one's request, the function that runs it, and its tables."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from redraw.definition.registry import needs_legacy_keras
 from redraw.dependencies import naming_extras
 from redraw.records import Record
 
-# In addition to what JSON escapes: C1 controls, marks of direction, separators of lines, surrogates.
+# Characters to escape that JSON does not: C1 controls, direction marks, line separators, surrogates.
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command's request, and the verb that answers it, as `module:function`.
+    """A command's request, and the function that runs it, as `module:function`.
 
-    The verb is imported only when it is called: importing TensorFlow takes seconds,
-    and half of the commands have no need of it. So is what shows its record as tables.
+    The function is imported only when it is called, because importing TensorFlow takes seconds and half of
+    the commands do not need it. The same holds for the function that prints its record as tables.
     """
 
     request: type[requests.Request]
@@ -35,7 +35,7 @@ class Command:
     tables: str | None = None
 
     def run(self, request: requests.Request) -> Record:
-        """Call the verb; a model that nobody defines is refused before the expensive imports."""
+        """Run the command; an unknown model is refused before the expensive imports."""
         if self.loads_definition and needs_legacy_keras(request.to_json()["model"]):
             use_legacy_keras()
         with keep_stdout(), naming_extras():
@@ -44,7 +44,7 @@ class Command:
             return typing.cast(Record, verb(request))
 
     def show(self, record: Record, form: str) -> None:
-        """Print the record: as tables, as JSON, or as whatever reads standard output wants it."""
+        """Print the record as tables or as JSON; `auto` chooses tables for a terminal."""
         terminal = sys.stdout.isatty()
         if self.tables and (form == "table" or (form == "auto" and terminal)):
             _imported(self.tables)(record)
@@ -52,9 +52,9 @@ class Command:
         text = json.dumps(
             record.to_json(), indent=2 if terminal else None, ensure_ascii=False, allow_nan=False
         )
-        # Lone surrogates of a name that is no UTF-8, and what could command a terminal.
+        # Escape lone surrogates of names that are not UTF-8, and characters that could control a terminal.
         sys.stdout.write(
-            _UNPRINTABLE.sub(lambda found: json.dumps(found[0], allow_nan=False)[1:-1], text) + "\n"
+            _UNPRINTABLE.sub(lambda match: json.dumps(match[0], allow_nan=False)[1:-1], text) + "\n"
         )
 
 
@@ -116,6 +116,6 @@ COMMANDS = {
 
 
 def _imported(name: str) -> Any:
-    """What `module:function` names."""
+    """Import the function that `module:function` names."""
     module, _, function = name.partition(":")
     return getattr(importlib.import_module(module), function)

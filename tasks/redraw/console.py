@@ -1,4 +1,4 @@
-"""What commands show people on standard output."""
+"""Print tables on standard output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from redraw.errors import printable
 
-# Where no terminal says how wide it is.
+# The width without a terminal.
 _WIDTH = 160
 
 
@@ -23,5 +23,5 @@ def open_console(*, highlight: bool = True) -> Console:
 
 
 def cell(value: str, style: str = "") -> Text:
-    """Text as it is, and no markup; what could command a terminal is shown, not sent to it."""
+    """Text without markup; characters that could control a terminal are escaped."""
     return Text(printable(value), style=style)

@@ -1,4 +1,4 @@
-"""Which extra of the distribution brings a library that is not installed."""
+"""The extras of the distribution that install missing libraries."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _EXTRAS = {
 
 @contextlib.contextmanager
 def naming_extras() -> Iterator[None]:
-    """Turn a library that is not installed into an error that says how to install it.
+    """Translate the error of a missing library into one that says how to install it.
 
     Raises:
-        MissingDependency: A library of one of the extras is imported and not there.
+        MissingDependency: A library of one of the extras is not installed.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What can go wrong, by name.
+"""The errors of Redraw.
 
     RedrawError
     ├── UsageError                  flags that do not go together (exit 2)
@@ -38,8 +38,8 @@
         ├── VersionRejected         somebody rolled back from the version
         └── StorageUnavailable      the storage did not answer (worth a retry)
 
-Only the standard library is imported here, so that the operators can name an
-error without the libraries that raised it.
+This module imports only the standard library, so that operators can name an error without the libraries that
+raised it.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def one_line(text: object, most: int = 2000) -> str:
-    """A message of another library as one line: without Keras' colours, and cut after so many characters."""
+    """Another library's message on one line, without Keras' colours, cut after `most` characters."""
     line = " ".join(_COLOURS.sub("", str(text)).split())
     return line if len(line) <= most else f"{line[:most]} …"
 
 
 def short_list(items: Iterable[object], what: str, most: int = 5, separator: str = ", ") -> str:
-    """The first items of a list, for a message; of a longer one the log has all.
+    """The first items of a list, for a message; if it has more, the log lists all.
 
     Args:
         items: The items.
-        what: What they are, for the log.
-        most: How many the message has at most.
-        separator: What stands between them.
+        what: A name for the items, for the log.
+        most: The most items in the message.
+        separator: The text between two items.
     """
     texts = [str(item) for item in items]
     if len(texts) <= most:
@@ -77,7 +77,7 @@ def short_list(items: Iterable[object], what: str, most: int = 5, separator: str
 
 
 class _Report(Protocol):
-    """A record: records know the errors, not the other way round."""
+    """A record; this module cannot import records, because they import it."""
 
     def to_json(self) -> dict[str, Any]: ...
 
@@ -85,11 +85,11 @@ class _Report(Protocol):
 class RedrawError(Exception):
     """An expected failure: its message is one line that says what to do.
 
-    Names in it may come from anywhere: as text it is printable, whatever they hold.
+    Names in the message may come from anywhere, so its text is made printable.
 
     Attributes:
         retryable: Whether the same request can succeed later without a change.
-        report: A record that is printed all the same; None for most errors.
+        report: A record that is printed although the command failed; None for most errors.
     """
 
     retryable = False
@@ -253,7 +253,7 @@ class TrackingUnavailable(RedrawError):
 
 
 def printable(text: str) -> str:
-    """A text on one line, with what could command a terminal or reorder the line written as escapes."""
+    """A text on one line; characters that could control a terminal or reorder the line are escaped."""
     if text.isprintable():
         return text
     line = _SPACES.sub(" ", text)
@@ -261,8 +261,8 @@ def printable(text: str) -> str:
 
 
 def error_named(name: str) -> type[RedrawError]:
-    """The error class of that name, or `RedrawError` for a name from elsewhere."""
-    found = globals().get(name)
-    if isinstance(found, type) and issubclass(found, RedrawError):
-        return found
+    """The error class of a name, or `RedrawError` for any other name."""
+    error = globals().get(name)
+    if isinstance(error, type) and issubclass(error, RedrawError):
+        return error
     return RedrawError

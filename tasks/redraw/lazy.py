@@ -1,4 +1,4 @@
-"""Names of a package, and modules, that are imported when they are first used."""
+"""Import names of a package, and modules, when they are first used."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def lazy_names(package: str, file: str) -> tuple[Callable[[str], Any], Callable[
 
 
 class _StandIn(ModuleType):
-    """Stands for a module until something of it is used; what is imported is then the real one."""
+    """Stands for a module until one of its names is used; then the real module is imported."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__all__":  # asked of all modules, as by `inspect.getmodule`
+        if name.startswith("__") and name != "__all__":  # `inspect.getmodule` asks every module
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
@@ -72,8 +72,8 @@ class _Deferring(Loader):
 
 
 def defer_modules(*names: str) -> None:
-    """Let modules that have no submodules be imported when something of them is first used.
+    """Import modules without submodules only when one of their names is first used.
 
-    Whatever imports them before gets a stand-in. Modules that are imported by now stay as they are.
+    An earlier import gets a stand-in. Modules that are imported already are not changed.
     """
     sys.meta_path.insert(0, _Deferring(names))

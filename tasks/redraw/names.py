@@ -1,7 +1,7 @@
-"""Names that arrive from outside, checked before they become a path or a module.
+"""Check names from outside before they become a path or a module.
 
-A model's name is the name of the module that defines it; it becomes a folder, an
-object prefix and an import, so it may hold nothing that leads elsewhere.
+A model's name is the name of the module that defines it. It becomes a folder, an object prefix and an import,
+so it may have no characters that lead elsewhere.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Self
 
 from redraw.errors import InvalidName
 
-# In the folder of each checkpoint of a catalogue: the last that is written of it.
+# The record in the folder of each checkpoint of a catalogue, which is written last.
 CHECKPOINT_RECORD = "record.json"
 
 _MODEL = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LONGEST_WORDS = 10_000
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
-# What Cloud Storage and what file systems allow, in bytes.
+# Limits of Cloud Storage and of file systems, in bytes.
 _LONGEST_OBJECT, _LONGEST_PART = 1024, 255
 _ATTACHMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}(\.[a-z0-9]{1,12})+")
 
 
 class ModelName(str):
-    """A model's name, parsed once, where it arrives.
+    """A model's name, parsed once, when it arrives.
 
     Args:
         name: One to 63 of `a`-`z`, `0`-`9` and `_`, a letter first.
@@ -36,7 +36,7 @@ class ModelName(str):
     __slots__ = ()
 
     def __new__(cls, name: str) -> Self:
-        """Parse a text; what is parsed already is taken as it is."""
+        """Parse a text, unless it is parsed already."""
         if not isinstance(name, cls) and not _MODEL.fullmatch(name):
             raise InvalidName(
                 f"model name {name!r:.80}: expected a lower-case letter followed by up to 62 lower-case"
@@ -46,7 +46,7 @@ class ModelName(str):
 
 
 class Words(str):
-    """What people write, such as a reason, without the spaces around it; blank is as good as none.
+    """A text that people write, such as a reason, without the spaces around it; blank counts as none.
 
     Raises:
         InvalidName: It is not UTF-8, or has more than 10,000 characters.
@@ -55,7 +55,7 @@ class Words(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
-        """Parse a text; what is parsed already is taken as it is."""
+        """Parse a text, unless it is parsed already."""
         if len(text) > _LONGEST_WORDS or _SURROGATE.search(text):
             raise InvalidName(
                 f"text {text!r:.80}: expected UTF-8 of at most {_LONGEST_WORDS:,} characters. Correct it."
@@ -64,7 +64,7 @@ class Words(str):
 
 
 def check_attachment_name(name: str) -> str:
-    """Return the name of something to look at next to a version unchanged.
+    """Return an attachment's name unchanged, if it is valid.
 
     Args:
         name: Lower-case letters, digits, `-` and `_`, then an ending: `report.html`.

@@ -1,7 +1,7 @@
-"""What a setting is: its type, its default, and where its value comes from.
+"""Settings: their type, their default, and the source of their value.
 
-The value is that of the environment variable `REDRAW_<NAME>`. Inside Airflow its configuration is asked
-next: `redraw_airflow.settings` adds it with `use_configuration`. An empty value counts as none.
+The value is that of the environment variable `REDRAW_<NAME>`. In Airflow, its configuration comes next, which
+`redraw_airflow.settings` adds with `use_configuration`. An empty value counts as none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from redraw.errors import InvalidSetting
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-# Which of a process's variables stand for options of Airflow's configuration, for its messages.
+# Lists the variables that come from Airflow's configuration, for messages of another process.
 _CONFIGURED = "REDRAW_CONFIGURED"
 
 
@@ -27,9 +27,9 @@ class Kind(Generic[T_co]):
     """The type of a setting's value.
 
     Attributes:
-        expected: What the value has to be, for messages.
-        parse: Makes the value of its text; raises ValueError for any other text.
-        option: The type by Airflow's name: `string`, `boolean`, `integer` or `float`.
+        expected: A description of valid values, for messages.
+        parse: Makes the value from its text; raises ValueError for an invalid text.
+        option: Airflow's name of the type: `string`, `boolean`, `integer` or `float`.
     """
 
     expected: str
@@ -42,8 +42,8 @@ class Value:
     """The text of a setting.
 
     Attributes:
-        text: As it was set.
-        option: Whether Airflow's configuration sets it, and no environment variable.
+        text: The text.
+        option: Whether Airflow's configuration sets it, not an environment variable.
     """
 
     text: str
@@ -79,7 +79,7 @@ class Setting(Generic[T]):
 
     @property
     def default_text(self) -> str | None:
-        """The default as it would be written; None if there is none."""
+        """The default as a text; None if there is none."""
         if isinstance(self.default, tuple):
             return ",".join(self.default) or None
         return None if self.default is None else str(self.default)
@@ -109,7 +109,7 @@ class Setting(Generic[T]):
             ) from err
 
     def find(self, environment: Mapping[str, str] | None = None) -> Value | None:
-        """The text that sets it, of whatever type; None if nothing does."""
+        """The text that sets it, also if it has the wrong type; None if nothing sets it."""
         variables = os.environ if environment is None else environment
         if text := variables.get(self.variable):
             return Value(text, option=self.name in variables.get(_CONFIGURED, "").split(","))
@@ -124,7 +124,7 @@ _definition_folders: Callable[[], Iterable[str]] | None = None
 
 
 def use_configuration(look_up: Callable[[str], str | None]) -> None:
-    """Ask `look_up` for the option of Airflow's section `[redraw]`, by its name, if no variable sets it."""
+    """Ask `look_up` for an option of Airflow's section `[redraw]` by name if no variable sets it."""
     global _configuration
     _configuration = look_up
 
@@ -136,14 +136,14 @@ def use_definition_folders(look_up: Callable[[], Iterable[str]]) -> None:
 
 
 def definition_folders() -> tuple[str, ...]:
-    """The folders in addition to those that Python imports from."""
+    """Folders of definitions in addition to those that Python imports from."""
     return () if _definition_folders is None else tuple(_definition_folders())
 
 
 def environment_of(settings: Iterable[Setting[Any]]) -> dict[str, str]:
-    """The variables that give another process the values that these settings have here.
+    """The variables that give another process the same values of settings.
 
-    Wrong values are among them: whatever uses one of them there says so.
+    Wrong values are included: the other process reports them when it uses them.
     """
     values = {setting: value for setting in settings if (value := setting.find()) is not None}
     variables = {setting.variable: value.text for setting, value in values.items()}
@@ -152,7 +152,7 @@ def environment_of(settings: Iterable[Setting[Any]]) -> dict[str, str]:
 
 
 def whole_number(least: int, most: int | None = None, expected: str | None = None) -> Kind[int]:
-    """A whole number in decimal digits, within bounds that count as inside."""
+    """A whole number in decimal digits, within inclusive bounds."""
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit()) or not least <= int(text) <= (most or int(text)):

@@ -70,13 +70,13 @@ __all__ = [
 
 _logger = logging.getLogger(__name__)
 
-# The file descriptor of a stage's line to the operator that started it; no setting, and never set by hand.
+# The file descriptor of a stage's socket to its operator; not a setting, and never set by hand.
 CONTROL_FD = "REDRAW_CONTROL_FD"
 
-# Which of them are no packages is said of each: the others stay usable.
+# Invalid packages are reported one by one, so that the others stay usable.
 _PACKAGES = Kind(expected="packages", parse=lambda text: tuple(name.strip() for name in text.split(",")))
-# What each of them has to be is said where they are asked.
-_SERVERS = Kind(expected="model servers", parse=lambda text: tuple(one.strip() for one in text.split(",")))
+# `redraw.rollout.addresses` checks the form of each.
+_SERVERS = Kind(expected="model servers", parse=lambda text: tuple(name.strip() for name in text.split(",")))
 
 MODELS: Setting[tuple[str, ...]] = Setting(
     name="models",
@@ -90,7 +90,7 @@ SCRATCH: Setting[Path | None] = Setting(
     name="scratch",
     kind=PATH,
     default=None,
-    description="folder of a machine for what lies in a bucket while a stage works on it",
+    description="local folder for a stage's copies of objects in a bucket",
     unset="`redraw-UID` in `$TMPDIR`",
     example="/large/redraw",
 )
@@ -157,7 +157,7 @@ USER_PROJECT: Setting[str | None] = Setting(
     unset="`user_project` of the connection's extra fields, or none",
     example="my-project",
 )
-# With fewer rows too many users share one for the recommender's threshold to be kept.
+# With fewer rows too many users share one, and the recommender misses its threshold.
 RECOMMENDER_ROWS: Setting[int] = Setting(
     name="recommender_rows",
     kind=whole_number(10_000),
@@ -202,12 +202,12 @@ DOCS: Setting[str | None] = Setting(
 
 
 def check_help(name: str) -> str:
-    """Where the documentation describes a check; empty without `REDRAW_DOCS`, or if none has such a name."""
+    """The documentation's address of a check; empty without `REDRAW_DOCS`, or if the name is invalid."""
     return _described_at("checks", name) if re.fullmatch(r"[a-z0-9-]{1,64}", name) else ""
 
 
 def error_help(name: str) -> str:
-    """Where the documentation describes an error of `redraw.errors`; empty as that of a check."""
+    """The documentation's address of an error; empty without `REDRAW_DOCS`, or if there is no such error."""
     kind = getattr(errors, name, None)
     is_ours = isinstance(kind, type) and issubclass(kind, errors.RedrawError)
     return _described_at("errors", name.lower()) if is_ours else ""
@@ -223,13 +223,13 @@ def _described_at(page: str, anchor: str) -> str:
 
 
 def webhook_variables(name: str) -> tuple[str, str | None, str | None]:
-    """What the environment says of a webhook: the variable of its URL, that, and its secret."""
+    """A webhook in the environment: the variable of its URL, the URL, and the secret."""
     start = "REDRAW_WEBHOOK_" + re.sub(r"\W", "_", name).upper()
     return f"{start}_URL", os.environ.get(f"{start}_URL"), os.environ.get(f"{start}_SECRET")
 
 
 def take_control_fd() -> int | None:
-    """The descriptor in `REDRAW_CONTROL_FD`, if it is set; the variable goes, so that no child sees it."""
+    """The descriptor in `REDRAW_CONTROL_FD`, if set; the variable is removed, so that no child has it."""
     number = os.environ.pop(CONTROL_FD, None)
     return None if number is None else int(number)
 

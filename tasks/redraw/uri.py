@@ -1,4 +1,4 @@
-"""Where something is: a path of this machine, or `gs://BUCKET/NAME`. Parsed once, at the border."""
+"""Paths of this machine and `gs://BUCKET/NAME`, parsed once, when they arrive."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from redraw.errors import InvalidName
 
 _SCHEME = "gs://"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-# With what stands in Python for bytes that are no UTF-8: TensorFlow takes no such path.
+# Includes Python's surrogates for bytes that are not UTF-8, because TensorFlow refuses such paths.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# Of a path on Linux, with its end.
+# The longest path on Linux.
 _LONGEST = 4095
 _FOLDER = re.compile(r"[A-Za-z0-9_.=+-]+(/[A-Za-z0-9_.=+-]+)*")
 
 
 class Uri(str):
-    """A file, a folder or the common beginning of several files, on this machine or in a bucket.
+    """A file, a folder or the common prefix of several files, on this machine or in a bucket.
 
-    A text, so that it prints, compares and is stored as one: without a slash at its end.
+    It is a text, without a slash at its end, and prints, compares and is stored as one.
 
         >>> (Uri("gs://models/") / "mnist").parent
         'gs://models'
@@ -30,8 +30,8 @@ class Uri(str):
         text: A path, or `gs://BUCKET` or `gs://BUCKET/NAME`.
 
     Raises:
-        InvalidName: Another scheme, a bucket that Cloud Storage would not allow, a name with `..`, or
-            any with control characters.
+        InvalidName: It has another scheme, a bucket's name that Cloud Storage does not allow, `..`, or
+            control characters.
 
     Source:
         https://cloud.google.com/storage/docs/buckets#naming
@@ -40,13 +40,13 @@ class Uri(str):
     __slots__ = ()
 
     def __new__(cls, text: str | os.PathLike[str]) -> Self:
-        """Parse a text; what is parsed already is given back."""
+        """Parse a text, unless it is parsed already."""
         if isinstance(text, cls):
             return text
         text = os.fspath(text)
-        scheme, separator, rest = text.rpartition("://")
-        # Of a path that is the root the slash stays.
-        checked = super().__new__(cls, f"{scheme}{separator}{rest.rstrip('/')}" or text)
+        scheme, separator, path = text.rpartition("://")
+        # The path of the root keeps its slash.
+        checked = super().__new__(cls, f"{scheme}{separator}{path.rstrip('/')}" or text)
         if "://" not in checked and (_CONTROLS.search(checked) or len(checked) > _LONGEST):
             raise InvalidName(
                 f"path {text!r:.200}: expected UTF-8, at most {_LONGEST} characters, no control characters."
@@ -79,7 +79,7 @@ class Uri(str):
 
     @property
     def bucket(self) -> str:
-        """The bucket's name, of one that is in a bucket."""
+        """The bucket's name, if it is in a bucket."""
         return self.removeprefix(_SCHEME).partition("/")[0]
 
     @property
@@ -94,7 +94,7 @@ class Uri(str):
 
     @property
     def parent(self) -> Uri:
-        """The folder that it is in; of a whole bucket the bucket."""
+        """The folder that contains it; for a bucket, the bucket itself."""
         if not self.is_bucket:
             return Uri(Path(self).parent)
         return _unchecked(self.rpartition("/")[0]) if self.key else self
@@ -103,11 +103,11 @@ class Uri(str):
         return _unchecked(f"{self.rstrip('/')}/{name}")
 
     def with_ending(self, ending: str) -> Uri:
-        """What lies next to it under its name and an ending, such as `.json`."""
+        """The URI next to it with its name and an ending, such as `.json`."""
         return _unchecked(f"{self}{ending}")
 
     def absolute(self) -> Uri:
-        """The same in any working directory, as records have it."""
+        """The absolute URI, which records use."""
         return self if self.is_bucket else Uri(Path(self).absolute())
 
 
@@ -121,7 +121,7 @@ class LocalPath(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
-        """Parse a text; what is parsed already is taken as it is."""
+        """Parse a text, unless it is parsed already."""
         if "://" in text:
             raise InvalidName(
                 f"path {text!r:.200}: expected one of this machine, got a URI. Name a local path."
@@ -133,8 +133,8 @@ class BucketUri(Uri):
     """A bucket, or a folder in one, that Redraw may write to and list.
 
     Raises:
-        InvalidName: It is in no bucket, or its name holds something that Cloud Storage or a path
-            could read differently: `..`, spaces, control characters.
+        InvalidName: It is in no bucket, or its name has characters that Cloud Storage or a path could read
+            differently: `..`, spaces, control characters.
     """
 
     __slots__ = ()
@@ -144,5 +144,5 @@ class BucketUri(Uri):
 
 
 def _unchecked(text: str) -> Uri:
-    """What was joined of parts that are checked already, or that a listing gave."""
+    """A URI of parts that are checked already, or that come from a listing."""
     return str.__new__(Uri, text)

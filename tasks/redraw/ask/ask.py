@@ -1,10 +1,10 @@
-"""Ask a published version: what it answers to one request, as TensorFlow's C++ runtime has it.
+"""Ask a published version: the answer of TensorFlow's C++ runtime to one request.
 
     bucket ── cache.py ──► local folder ──► TensorFlow's C++ runtime, in a process of its own
     JSON ──── values.py ─► tensors ────────►┘ ──► tensors ── values.py ──► JSON
 
-`examples.py` tells what to ask first. Nothing here imports TensorFlow's Python: an answer
-takes about a second.
+`examples.py` makes an example request. Nothing here imports TensorFlow's Python: an answer takes about a
+second.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ _logger = logging.getLogger(__name__)
 
 
 def ask_version(request: AskRequest) -> Answer:
-    """Fetch a published version, load it as a server does, and ask it one request.
+    """Download a published version, load it as a server does, and send it one request.
 
     Args:
-        request: The version, and what to ask it.
+        request: The version, and the inputs.
 
     Returns:
-        What it answered, and how long that took.
+        Its answer, and how long it took.
 
     Raises:
         InvalidRequest: There is no such signature, or the inputs do not fit it.
         VersionNotFound: The version was never published, or is pruned.
-        ObjectConflict: Its objects are no longer what was published.
+        ObjectConflict: Its objects have changed since it was published.
         NotLoadable: TensorFlow's C++ loader refuses it.
-        NotAnswered: It refused the request, died of it, or took too long.
+        NotAnswered: It refused the request, crashed, or took too long.
         StorageError: The bucket cannot be read.
     """
     storage = open_storage(request.bucket)
     release, _ = read_verified(storage, request.model, request.version)
-    asked = request.inputs
-    if asked is None:
-        asked = example_requests(storage, release).get(request.signature, {})
-    inputs = _read_inputs(release, request.signature, asked)
+    values = request.inputs
+    if values is None:
+        values = example_requests(storage, release).get(request.signature, {})
+    inputs = _read_inputs(release, request.signature, values)
     cache = Path(request.cache) if request.cache else None
-    # The process comes up while the version is fetched.
+    # The process starts while the version is downloaded.
     with ServingProcess(
         request_seconds=request.seconds, load_seconds=request.seconds, demand_sandbox=True
     ) as serving:
@@ -70,7 +70,7 @@ def ask_version(request: AskRequest) -> Answer:
         version=release.version,
         uri=release.uri,
         signature=request.signature,
-        inputs=asked,
+        inputs=values,
         outputs=encode_outputs(release.uri, outputs),
         seconds=seconds,
         load_seconds=model.load_seconds,
@@ -78,12 +78,12 @@ def ask_version(request: AskRequest) -> Answer:
     )
 
 
-def _read_inputs(release: Release, signature: str, asked: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _read_inputs(release: Release, signature: str, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
     where = f"{release.uri}, signature {signature!r}"
     if signature not in release.signatures:
-        listed = ", ".join(sorted(release.signatures))
-        raise InvalidRequest(f"{where}: expected one of {listed}. Correct the request.")
-    return decode_inputs(where, release.signatures[signature], asked)
+        names = ", ".join(sorted(release.signatures))
+        raise InvalidRequest(f"{where}: expected one of {names}. Correct the request.")
+    return decode_inputs(where, release.signatures[signature], values)
 
 
 def _load(serving: ServingProcess, version: CachedVersion) -> LoadedModel:

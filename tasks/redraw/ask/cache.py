@@ -1,7 +1,7 @@
-"""Published versions on a local disk, by digest: fetched once, whole, and the oldest making room.
+"""A local cache of published versions by digest, which removes the oldest to make room.
 
-<cache>/redraw.lock held while the folders change, and while one of them is loaded
-<cache>/<digest>/   a version's files; its time says when it was last asked
+<cache>/redraw.lock locked while the folders change, and while one of them is loaded
+<cache>/<digest>/   a version's files; its modification time is that of its last use
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from redraw.storage.opening import Storage
 
 _MOST_BYTES = 4_000_000_000
 _LOCK = "redraw.lock"
-# Versions by their digest, and those that are being fetched: all else in the folder is somebody's own.
+# The names of versions and of partial downloads; other files in the folder are not touched.
 _VERSION = re.compile(r"[0-9a-f]{64}")
-_FETCHED = re.compile(rf"\.[0-9a-f]{{64}}\..+{re.escape(PARTIAL_SUFFIX)}")
+_PARTIAL = re.compile(rf"\.[0-9a-f]{{64}}\..+{re.escape(PARTIAL_SUFFIX)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class CachedVersion:
     Attributes:
         release: Its record.
         folder: Its files.
-        fetched: Whether they had to be fetched just now.
+        fetched: Whether they had to be downloaded now.
     """
 
     release: Release
@@ -49,20 +49,19 @@ class CachedVersion:
 def cached_version(
     storage: Storage, release: Release, cache: Path | None = None, most_bytes: int = _MOST_BYTES
 ) -> Iterator[CachedVersion]:
-    """Have a version's files on the local disk while the block runs.
+    """Provide a version's files on the local disk while the block runs.
 
     Args:
         storage: The model bucket.
         release: The version's record.
-        cache: The folder that keeps versions; `$REDRAW_CACHE`, or one in the user's own
-            cache folder, by default.
-        most_bytes: What all of them may take.
+        cache: The folder of the cache; by default `$REDRAW_CACHE`, or a folder in the user's cache folder.
+        most_bytes: The largest size of the cache.
 
     Yields:
-        The version, whole: its digest is that of its record.
+        The complete version: its digest is that of its record.
 
     Raises:
-        InvalidRequest: The version by itself is larger than the cache.
+        InvalidRequest: The version is larger than the cache.
         ObjectConflict: The version's objects are not what was published.
         DiskFull: There is no room for its files.
         StorageError: The bucket cannot be read.
@@ -78,7 +77,7 @@ def cached_version(
     with (root / _LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder = root / release.digest
-        fetched = not _is_whole(folder, release)
+        fetched = not _is_current(folder, release)
         if fetched:
             _make_room(root, most_bytes - release.size_bytes)
             _fetch(storage, release, folder)
@@ -87,8 +86,8 @@ def cached_version(
 
 
 def _default_cache() -> Path:
-    if found := CACHE.read():
-        return found
+    if folder := CACHE.read():
+        return folder
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "redraw"
     except RuntimeError as err:
@@ -98,7 +97,7 @@ def _default_cache() -> Path:
         ) from err
 
 
-def _is_whole(folder: Path, release: Release) -> bool:
+def _is_current(folder: Path, release: Release) -> bool:
     if not folder.is_dir():
         return False
     if scan_tree(folder).digest == release.digest:
@@ -117,13 +116,13 @@ def _fetch(storage: Storage, release: Release, folder: Path) -> None:
 
 
 def _make_room(root: Path, most_bytes: int) -> None:
-    """Remove what a fetch that was killed left, and what was asked longest ago until the rest fits."""
+    """Remove partial downloads, and the least recently used versions until the others fit."""
     folders = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()]
-    for folder in filter(lambda path: _FETCHED.fullmatch(path.name), folders):
+    for folder in filter(lambda path: _PARTIAL.fullmatch(path.name), folders):
         shutil.rmtree(folder)
     versions = [path for path in folders if _VERSION.fullmatch(path.name)]
-    left = 0
+    total = 0
     for folder in sorted(versions, key=lambda path: path.stat().st_mtime, reverse=True):
-        left += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        if left > most_bytes:
+        total += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        if total > most_bytes:
             shutil.rmtree(folder)

@@ -1,6 +1,6 @@
-"""A first request for each signature of a published version: what somebody who tries it starts from.
+"""An example request for each signature of a published version.
 
-Warm-up requests are what somebody wrote into a bucket: pages have this done in a process with limits.
+Warm-up requests in a bucket are untrusted: pages run this in a process with limits.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from redraw.storage.opening import Absent, Storage, open_storage
 
 _FILE = "assets.extra/tf_serving_warmup_requests"
 _DEFAULT_SIGNATURE = "serving_default"
-# The golden examples of images are a few hundred kB; what is behind this many bytes is left unread.
+# How many bytes of the file are read; the golden examples of images are a few hundred kB.
 _MOST_BYTES = 8 << 20
-# What a page shows to be changed by hand; a tensor in a few bytes can declare any shape.
+# Limit for an example that people edit on a page; a tensor of a few bytes can declare any shape.
 _MOST_ELEMENTS = 1 << 20
 _MOST_RECORDS = 1000
 
@@ -39,14 +39,14 @@ Inputs = Mapping[str, Any]
 
 
 def show_examples(request: ExamplesRequest) -> ExampleRequests:
-    """What each signature of a published version takes and answers, and a first request for it.
+    """Show the inputs and outputs of each signature of a published version, and an example request.
 
     Returns:
-        The signatures, and whether this machine has a sandbox to ask the version in.
+        The signatures, and whether this machine has a sandbox to run the version in.
 
     Raises:
         VersionNotFound: The version was never published, or is pruned.
-        ObjectConflict: Its records are no longer what was published.
+        ObjectConflict: Its records have changed since it was published.
         StorageError: The bucket cannot be read.
     """
     storage = open_storage(request.bucket)
@@ -67,9 +67,9 @@ def show_examples(request: ExamplesRequest) -> ExampleRequests:
 
 
 def example_requests(storage: Storage, release: Release) -> dict[str, Inputs]:
-    """One request a signature: the first row of its first warm-up request, or zeros without one.
+    """One request for each signature: the first row of its first warm-up request, or zeros if it has none.
 
-    Both within limits: inputs of more than a million elements have no example.
+    Inputs of more than a million elements have no example.
 
     Returns:
         Signature name to its inputs, as JSON values.
@@ -99,15 +99,15 @@ def _recorded(storage: Storage, release: Release) -> Iterator[tuple[str, Inputs]
             if inputs := _first_row(release.signatures.get(signature), request):
                 yield signature, inputs
     except MalformedError:
-        return  # cut off where reading stopped, or damaged: those before it are as good
+        return  # the file is cut at the limit, or damaged: the records before are usable
 
 
 def _first_row(signature: Signature | None, request: Any) -> Inputs | None:
-    """The inputs that a record holds; None where they are not those of the signature."""
-    given = {decode_text(entry.key): entry.value for entry in request.inputs}
-    if signature is None or set(given) != set(signature.inputs):
+    """The inputs of a recorded request; None if they are not those of the signature."""
+    tensors = {decode_text(entry.key): entry.value for entry in request.inputs}
+    if signature is None or set(tensors) != set(signature.inputs):
         return None
-    rows = {name: _row(signature.inputs[name], value) for name, value in given.items()}
+    rows = {name: _row(signature.inputs[name], value) for name, value in tensors.items()}
     return None if None in rows.values() else rows
 
 
@@ -123,7 +123,7 @@ def _row(spec: TensorSpec, tensor: bytes) -> Any:
 
 
 def _zeros(signature: Signature) -> Inputs | None:
-    """A request of zeros; None for one that is larger than what a page can show."""
+    """A request of zeros; None if it is too large for a page."""
     shapes = {
         name: [1 if size is None else size for size in spec.shape] for name, spec in signature.inputs.items()
     }

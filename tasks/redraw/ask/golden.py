@@ -1,6 +1,6 @@
-"""Ask a published version what it makes of its definition's labelled golden examples.
+"""Ask a published version its definition's labelled golden examples.
 
-The version is fetched back from the bucket, as a server would fetch it.
+The version is downloaded from the bucket, as a server would do.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ logger = logging.getLogger(__name__)
 
 
 def predict_golden(request: PredictRequest) -> Prediction:
-    """Fetch a version, load it, and answer the golden examples that have labels.
+    """Download a version, load it, and let it answer the golden examples that have labels.
 
     Args:
         request: The model, the bucket, and the version (the live one by default).
 
     Returns:
-        A row an example: its label, the model's answer, and whether they agree.
+        A row for each example: its label, the model's answer, and whether they agree.
 
     Raises:
-        VersionNotFound: No such version, or none is live.
+        VersionNotFound: There is no such version, or none is live.
         InvalidDefinition: No golden example has a label.
         StorageError: The bucket cannot be read.
     """
@@ -59,7 +59,7 @@ def predict_golden(request: PredictRequest) -> Prediction:
 def _answer(
     definition: ModelDefinition, signature: str, folder: Path, inputs: Mapping[str, np.ndarray]
 ) -> Mapping[str, np.ndarray]:
-    """Load the version as a server does, and ask it all the examples at once."""
+    """Load the version as a server does, and send it all examples at once."""
     specs = definition.signatures[signature].inputs
     request = {name: np.asarray(value, numpy_dtype(specs[name].dtype)) for name, value in inputs.items()}
     try:

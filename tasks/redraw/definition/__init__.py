@@ -1,21 +1,18 @@
-"""What a user writes: one class that draws every graph of a model from the same code.
+"""Definitions, which users write: one class that draws every graph of a model from the same code.
 
-A definition is a module in one of the packages that `REDRAW_MODELS` lists. The
-module's name is the model's name, its docstring's first line describes it, and it
-holds one subclass of `ModelDefinition` (imports may stand at its top: the module is
-only imported by stages that need TensorFlow).
+A definition is a module in one of the packages that `REDRAW_MODELS` lists. The module's name is the model's
+name, its docstring's first line describes it, and it has one subclass of `ModelDefinition`. Imports may be at
+its top, because only stages that need TensorFlow import it.
 
-Three kinds of network fit: a Keras model, a `tf.Module`, and a TF1 graph function. A
-`ModelDefinition` builds one of the first two; all that is asked of it is that it is
-callable and has `variables`. A `GraphFunctionDefinition` draws with `tf.compat.v1`
-instead, for models whose checkpoints know variables only by name. A `RecordedDefinition`
-has no network of its own: it names the graph that training recorded; a `ConfiguredDefinition`
-names the configuration that Keras kept. In each kind names
-say which value of the checkpoint belongs where (Keras: variables' paths), so a layer
-that is drawn in one mode only (dropout, augmentation) must not change the names of
-the others.
+There are three kinds of network: a Keras model, a `tf.Module`, and a TF1 graph function. A `ModelDefinition`
+builds one of the first two, which must be callable and have `variables`. A `GraphFunctionDefinition` draws
+with `tf.compat.v1` instead, for models whose checkpoints identify variables only by name. A
+`RecordedDefinition` has no network of its own: it names the graph that training recorded. A
+`ConfiguredDefinition` names the configuration that Keras saved. In each kind, names (with Keras: variables'
+paths) assign the checkpoint's values to variables, so a layer that is drawn in only one mode (dropout,
+augmentation) must not change the names of other layers.
 
-What only exports states its signatures, `build` and `serve`; data, loss and examples are needed
+A definition that only exports needs its signatures, `build` and `serve`; data, loss and examples are needed
 to train, and to measure.
 """
 

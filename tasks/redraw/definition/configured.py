@@ -1,4 +1,4 @@
-"""The definition of a model by the configuration that Keras keeps with its weights."""
+"""The definition of a model by the configuration that Keras saves with its weights."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _MOST_BYTES, _DEEPEST = 64 << 20, 200
 class ConfiguredDefinition(ModelDefinition):
     """A model of Keras' own layers by its configuration, of a `.keras` or a full `.h5` file.
 
-    `redraw draft` writes one, with the configuration in a file next to it. The network is built by the
-    Keras that wrote it: Keras 3, or `tf_keras` for files of Keras 2. It exports, and is not trained.
+    `redraw draft` writes one, with the configuration in a file next to it. The version of Keras that wrote it
+    builds the network: Keras 3, or `tf_keras` for files of Keras 2. It can be exported, but not trained.
 
     Attributes:
         configuration: The file, local or in a bucket; a relative path begins at the definition's folder.
@@ -49,11 +49,11 @@ class ConfiguredDefinition(ModelDefinition):
 
     @cached_property
     def stored(self) -> Mapping[str, Any]:
-        """What the file says: `model`, and whether Keras 2 wrote it, `keras_2`.
+        """The file's content: `model`, and `keras_2`, whether Keras 2 wrote it.
 
         Raises:
-            CheckpointNotFound: There is none.
-            CheckpointCorrupt: It is another one than `digest` names, or no configuration.
+            CheckpointNotFound: There is no file.
+            CheckpointCorrupt: Its digest is not `digest`, or it is no configuration.
         """
         place = Uri(self.configuration)
         if not place.is_bucket and not Path(place).is_absolute():
@@ -63,11 +63,11 @@ class ConfiguredDefinition(ModelDefinition):
             raise CheckpointNotFound(
                 f"{place}: expected the model's configuration, got none. Draft it again."
             )
-        found = hashlib.sha256(content).hexdigest()
-        if self.digest not in ("", found):
+        actual = hashlib.sha256(content).hexdigest()
+        if self.digest not in ("", actual):
             raise CheckpointCorrupt(
                 f"{place}: expected the configuration with digest {self.digest:.12}… of the definition, got"
-                f" {found:.12}…. It was replaced: draft the definition again."
+                f" {actual:.12}…. It was replaced: draft the definition again."
             )
         try:
             stored = parse_json(content, _MOST_BYTES, _DEEPEST)
@@ -79,7 +79,7 @@ class ConfiguredDefinition(ModelDefinition):
 
     def build(self, mode: Mode) -> Any:
         """The model; it is the same for every mode."""
-        model = copy.deepcopy(self.stored["model"])  # both change what they are given
+        model = copy.deepcopy(self.stored["model"])  # both functions change their argument
         if self.stored["keras_2"]:
             import tf_keras
 
@@ -92,12 +92,16 @@ class ConfiguredDefinition(ModelDefinition):
         """Answer with the model's outputs, in the signature's order."""
         import tensorflow as tf
 
-        asked = [inputs[name] for name in self.signatures[signature].inputs]
-        answers = network(asked if len(asked) > 1 else asked[0], training=False)
+        tensors = [inputs[name] for name in self.signatures[signature].inputs]
+        answers = network(tensors if len(tensors) > 1 else tensors[0], training=False)
         return dict(zip(self.signatures[signature].outputs, tf.nest.flatten(answers), strict=True))
 
     def check(self) -> None:
-        """As for every definition; and it has to name its configuration."""
+        """Check the definition, and that it names its configuration.
+
+        Raises:
+            InvalidDefinition: It breaks the contract of definitions, or names no configuration.
+        """
         if not getattr(self, "configuration", None):
             raise InvalidDefinition(
                 f"definition {type(self).__module__}.{type(self).__name__}: expected configuration, got none."

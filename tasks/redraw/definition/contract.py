@@ -1,4 +1,4 @@
-"""The contract that a definition keeps, as far as that needs no graph."""
+"""Check the contract of definitions, as far as that needs no graph."""
 
 from __future__ import annotations
 
@@ -15,17 +15,34 @@ from redraw.errors import InvalidDefinition, one_line
 from redraw.records import Signature, TensorSpec
 
 _DTYPES = (
-    "bool", "string", "bfloat16", "float16", "float32", "float64", "complex64", "complex128",
-    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-)  # fmt: skip
+    "bool",
+    "string",
+    "bfloat16",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+)
 
 
 def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
-    """Check a definition against the contract; raises as `ModelDefinition.check`.
+    """Check a definition against the contract.
 
     Args:
         definition: The definition.
-        declared: Attribute to type, of those with no check of their own.
+        declared: Attribute to type, for attributes without a check of their own.
+
+    Raises:
+        InvalidDefinition: It breaks the contract; the message names the attribute.
     """
     where = f"definition {type(definition).__module__}.{type(definition).__name__}"
     for name, hint in declared.items():
@@ -51,7 +68,7 @@ def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
 
 
 def _demand(where: str, value: Any, hint: Any) -> None:
-    """Refuse what is not as its annotation says, a part of it included."""
+    """Refuse a value, or a part of it, that does not have its annotated type."""
     if not _fits(value, hint):
         expected = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
         raise InvalidDefinition(f"{where}: expected {expected}, got {one_line(repr(value), 80)}. Correct it.")
@@ -87,15 +104,15 @@ def _check_changes(where: str, definition: Any) -> None:
     outputs = {name for signature in definition.signatures.values() for name in signature.outputs}
     for name, most in definition.max_changed.items():
         if name not in outputs or not 0 <= most <= 1:
-            listed = ", ".join(sorted(outputs))
+            names = ", ".join(sorted(outputs))
             raise InvalidDefinition(
-                f"{where}, max_changed: expected one of {listed} and a share from 0 to 1, got"
+                f"{where}, max_changed: expected one of {names} and a share from 0 to 1, got"
                 f" {name!r:.60} and {most}. Correct it."
             )
 
 
 def _check_numbers(where: str, definition: Any) -> None:
-    """A bound that is no number would hold for every answer."""
+    """Refuse a bound that is no number, because every answer would pass it."""
     numbers = {name: getattr(definition, name) for name in ("tolerance", "change_tolerance")}
     numbers |= {f"max_regression[{name!r}]": most for name, most in definition.max_regression.items()}
     for name, number in numbers.items():
@@ -106,7 +123,7 @@ def _check_numbers(where: str, definition: Any) -> None:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether an attribute is what its annotation says; a list is as good as a tuple, and 1 as 1.0."""
+    """Whether an attribute has its annotated type; a list counts as a tuple, and 1 as 1.0."""
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return True

@@ -1,4 +1,4 @@
-"""Say which models there are and what each serves."""
+"""List the models and their signatures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from redraw.requests import ModelsRequest
 
 
 def describe_models(request: ModelsRequest) -> ModelList:
-    """Load every definition found and describe it.
+    """Load and describe every definition.
 
     Args:
-        request: Asks for nothing in particular.
+        request: Has no options.
 
     Returns:
-        The models by name, with their signatures; of one that cannot be used the reason instead.
+        The models by name, with their signatures, or the reason why they cannot be used.
     """
     return ModelList(models=tuple(_describe(model) for model in list_models()), problems=list_problems())
 

@@ -1,4 +1,4 @@
-"""A definition's requests, as it gives them, checked."""
+"""Read and check the example requests of a definition."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 def read_examples(
     definition: ModelDefinition, method: Literal["golden_examples", "held_out_examples"]
 ) -> dict[str, GoldenExamples]:
-    """Call one of a definition's methods that give examples.
+    """Call one of a definition's methods that return examples.
 
     Returns:
         Signature name to examples, whose values are arrays.
 
     Raises:
-        InvalidDefinition: The method raises, or gives something else.
+        InvalidDefinition: The method raises, or returns something else.
     """
     where = method_of(definition, method)
     with running_user_code(where):
-        given = getattr(definition, method)()
-        if not isinstance(given, Mapping):
-            raise _wrong(where, "signature names with a GoldenExamples each", type(given).__name__)
-        return {str(name): _checked(where, str(name), one, definition) for name, one in given.items()}
+        examples = getattr(definition, method)()
+        if not isinstance(examples, Mapping):
+            raise _wrong(where, "signature names with a GoldenExamples each", type(examples).__name__)
+        return {str(name): _checked(where, str(name), value, definition) for name, value in examples.items()}
 
 
 def _checked(where: str, name: str, examples: Any, definition: ModelDefinition) -> GoldenExamples:

@@ -19,27 +19,26 @@ if TYPE_CHECKING:
 
 
 class GraphFunctionDefinition(ModelDefinition):
-    """A model as a TF1 graph function, for checkpoints that know variables only by name.
+    """A model as a TF1 graph function, for checkpoints that identify variables only by name.
 
-    `graph` takes the place of `build`; everything else is as for the other kinds, with
-    these differences:
+    `graph` replaces `build`; everything else is the same as for the other kinds, with these differences:
 
     - `graph`, `serve` and `loss` run while a `tf.Graph` is being built. Their tensors come
       from placeholders: of the signature when serving, of the batches' dtypes and shapes
       otherwise. `training_data` and `evaluation_data` stay outside of the graph.
-    - Variables come from `tf.compat.v1.get_variable` under variable scopes, which is how two
-      drawings in one graph (two signatures; training and evaluation) share them. Those of `tf.Variable`
-      are shared by the order in which they are made, which has to be the same in every mode.
+    - Variables come from `tf.compat.v1.get_variable` under variable scopes: so two drawings in one graph (two
+      signatures; training and evaluation) share them. Variables of `tf.Variable` are shared by the order in
+      which they are made, which must be the same in every mode.
       `tf.compat.v1.layers` and `rnn_cell` need `legacy_keras = True`; `tf.nn`, `tf_slim` and
       `tf.feature_column` work as they are.
-    - What `graph` adds to the collection `UPDATE_OPS` for TRAIN runs with each step.
+    - Operations that `graph` adds to the collection `UPDATE_OPS` for TRAIN run with each step.
     - Tables are initialized before the first step and the first request. A file that
       initializes one becomes an asset of the SavedModel.
-    - `optimizer` gives a `tf.compat.v1.train.Optimizer`.
+    - `optimizer` returns a `tf.compat.v1.train.Optimizer`.
     - `metrics` are updated with arrays, outside of the graph.
     - Averages (`TrainingPlan.average_decay`) are those of
-      `tf.compat.v1.train.ExponentialMovingAverage` over the trainable variables; what is not
-      trainable, such as batch statistics, is served as it is.
+      `tf.compat.v1.train.ExponentialMovingAverage` over the trainable variables; other variables, such as
+      batch statistics, are served without averaging.
     """
 
     @abstractmethod
@@ -55,7 +54,7 @@ class GraphFunctionDefinition(ModelDefinition):
         """
 
     def build(self, mode: Mode) -> Callable[[Any], Any]:
-        """The network that `call` and `serve` are given: `graph`, sharing its variables.
+        """The network for `call` and `serve`: `graph`, with shared variables.
 
         Args:
             mode: What the graph is for.
@@ -66,7 +65,7 @@ class GraphFunctionDefinition(ModelDefinition):
         return sharing_variables(functools.partial(self.graph, mode))
 
     def call(self, network: Any, features: Any, mode: Mode) -> Any:
-        """The network's outputs for a batch of features; it was built for its mode."""
+        """The network's outputs for a batch of features; the network is already built for its mode."""
         return network(features)
 
     def optimizer(self) -> tf.compat.v1.train.Optimizer:
@@ -77,21 +76,21 @@ class GraphFunctionDefinition(ModelDefinition):
 
 
 def sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A network that creates its variables when it is first called in a graph, and then shares them.
+    """Make a network that creates its variables in its first call in a graph, and then shares them.
 
     Args:
         draw: Features to outputs, by `tf.compat.v1`.
 
     Returns:
-        The same, under a scope that reuses variables.
+        The same function, under a scope that reuses variables.
     """
     import tensorflow as tf
 
     def network(features: Any) -> Any:
-        # Entering the scope by its object counts scopes without a name of their own
-        # (default_name) from the start again, so that these are shared too.
+        # Entering the scope by its object restarts the numbering of scopes without a name (default_name), so
+        # that their variables are shared, too.
         scope = tf.compat.v1.get_variable_scope()
-        bare = _BareVariables(_drawn.setdefault(tf.compat.v1.get_default_graph(), {}))
+        bare = _BareVariables(_variables_of_graphs.setdefault(tf.compat.v1.get_default_graph(), {}))
         with (
             tf.compat.v1.variable_scope(
                 scope, reuse=tf.compat.v1.AUTO_REUSE, use_resource=True, custom_getter=bare.get
@@ -105,50 +104,50 @@ def sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return network
 
 
-# Graph to its variables that no scope shares.
-_drawn: weakref.WeakKeyDictionary[Any, dict[tuple[str, int], Any]] = weakref.WeakKeyDictionary()
-# What takes the place of such a variable, when averages are evaluated.
+# Graph to its variables that are not shared by a scope.
+_variables_of_graphs: weakref.WeakKeyDictionary[Any, dict[tuple[str, int], Any]] = weakref.WeakKeyDictionary()
+# Replaces such a variable when averages are evaluated.
 replaced: contextvars.ContextVar[Callable[[Any], Any]] = contextvars.ContextVar("replaced")
 
 
 class _BareVariables:
-    """Variables that are made by `tf.Variable`, shared by their names and the order in which they are made.
+    """Variables made by `tf.Variable`, shared by their names and the order in which they are made.
 
     Args:
-        known: Name and number to variable, from the first drawing in the same graph; it is filled by that.
+        variables: Name and number to variable, which the first drawing in the same graph fills.
     """
 
-    def __init__(self, known: dict[tuple[str, int], Any]) -> None:
-        self._known, self._first = known, not known
+    def __init__(self, variables: dict[tuple[str, int], Any]) -> None:
+        self._variables, self._first = variables, not variables
         self._seen: Counter[str] = Counter()
         self._in_get = 0
 
     def get(self, getter: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """Pass on what `get_variable` makes: its scope shares it."""
+        """Return a variable of `get_variable`, which its scope shares."""
         self._in_get += 1
         try:
             return getter(*arguments, **keywords)
         finally:
             self._in_get -= 1
 
-    def create(self, creator: Callable[..., Any], **wanted: Any) -> Any:
-        """Make a variable, or take the one that the first drawing has made in its place."""
+    def create(self, creator: Callable[..., Any], **options: Any) -> Any:
+        """Make a variable, or return the one that the first drawing made."""
         if self._in_get:
-            return creator(**wanted)
-        name = wanted.get("name") or "Variable"
+            return creator(**options)
+        name = options.get("name") or "Variable"
         key = name, self._seen[name]
         self._seen[name] += 1
         if self._first:
-            self._known[key] = creator(**wanted)
-        if key not in self._known:
+            self._variables[key] = creator(**options)
+        if key not in self._variables:
             raise _unlike(f"another one, {name!r}")
-        found = self._known[key]
-        return replaced.get(lambda variable: variable)(found)
+        variable = self._variables[key]
+        return replaced.get(lambda variable: variable)(variable)
 
     def demand_all(self) -> None:
-        """Refuse a drawing that lacks some: the others would take their places."""
-        made = Counter(name for name, _ in self._known)
-        if missing := sorted((made - self._seen).elements()):
+        """Refuse a drawing that lacks some variables, because others would get their values."""
+        expected = Counter(name for name, _ in self._variables)
+        if missing := sorted((expected - self._seen).elements()):
             raise _unlike(f"none for {', '.join(map(repr, missing[:5]))}")
 
 

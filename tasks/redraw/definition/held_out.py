@@ -1,4 +1,4 @@
-"""Requests that training never saw, made of a definition's evaluation data, and what they tell."""
+"""Make held-out requests from a definition's evaluation data, and measure the answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DISCRETE = "biuSO"
 def requests_of_features(
     batches: tf.data.Dataset, signatures: Mapping[str, Signature], rows: int
 ) -> dict[str, GoldenExamples]:
-    """Take evaluation batches for requests, where their features are what a signature takes.
+    """Use evaluation batches as requests, for signatures whose inputs are the features.
 
     Args:
         batches: Batches of (features, labels).
@@ -28,16 +28,16 @@ def requests_of_features(
         rows: How many rows to take at most.
 
     Returns:
-        Signature name to requests. Labels go to the one output that could be compared with
-        them: of as many dimensions, and discrete if the labels are.
+        Signature name to requests. Labels are assigned to the only output that can be compared with them:
+        with the same number of dimensions, and discrete if the labels are.
     """
     features, labels = _first_rows(batches, rows)
-    found = {}
+    requests = {}
     for name, signature in signatures.items():
         inputs = _inputs(features, signature)
         if inputs is not None:
-            found[name] = GoldenExamples(inputs=inputs, labels=_labels(labels, signature))
-    return found
+            requests[name] = GoldenExamples(inputs=inputs, labels=_labels(labels, signature))
+    return requests
 
 
 def measure_answers(outputs: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -48,8 +48,8 @@ def measure_answers(outputs: Mapping[str, np.ndarray], labels: Mapping[str, np.n
         labels: Output name to the true answers, [batch, …].
 
     Returns:
-        `accuracy`, the share of equal values of a discrete output, or `mean_absolute_error` of
-        a float output; with several labelled outputs the output's name comes before it.
+        `accuracy`, the share of equal values of a discrete output, or `mean_absolute_error` of a float
+        output; with several labelled outputs, prefixed with the output's name.
     """
     measured = {}
     for output, truth in labels.items():
@@ -65,17 +65,17 @@ def measure_answers(outputs: Mapping[str, np.ndarray], labels: Mapping[str, np.n
 def _first_rows(batches: tf.data.Dataset, rows: int) -> tuple[Any, Any]:
     import tensorflow as tf
 
-    taken: list[Any] = []
+    batches_read: list[Any] = []
     count = 0
     for features, labels in batches.as_numpy_iterator():
-        taken.append(tf.nest.flatten((features, labels)))
+        batches_read.append(tf.nest.flatten((features, labels)))
         structure = (features, labels)
-        count += len(taken[-1][-1])
+        count += len(batches_read[-1][-1])
         if count >= rows:
             break
-    if not taken:
+    if not batches_read:
         raise InvalidDefinition("evaluation_data: expected batches, got none. Correct the definition.")
-    columns = [np.concatenate(parts)[:rows] for parts in zip(*taken, strict=True)]
+    columns = [np.concatenate(parts)[:rows] for parts in zip(*batches_read, strict=True)]
     packed: tuple[Any, Any] = tf.nest.pack_sequence_as(structure, columns)
     return packed
 
@@ -97,7 +97,7 @@ def _fits(value: Any, spec: TensorSpec) -> bool:
     return (
         dtype == spec.dtype
         and value.ndim == len(spec.shape)
-        and all(want in (None, got) for want, got in zip(spec.shape, value.shape, strict=True))
+        and all(expected in (None, actual) for expected, actual in zip(spec.shape, value.shape, strict=True))
     )
 
 
@@ -114,7 +114,7 @@ def _labels(labels: Any, signature: Signature) -> Mapping[str, np.ndarray]:
 
 
 def _kind(dtype: str) -> str:
-    """Whether values are numbers to be near to, texts, or to be equal."""
+    """How values are compared: as floats, texts, or discrete numbers."""
     if dtype in ("string", "object") or dtype.startswith("bytes"):
         return "text"
     return "float" if "float" in dtype or "complex" in dtype else "discrete"

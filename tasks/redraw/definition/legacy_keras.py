@@ -1,4 +1,4 @@
-"""Keras 2 as TensorFlow's own Keras: for `tf.compat.v1.layers` and `rnn_cell`, which Keras 3 has not.
+"""Keras 2 as TensorFlow's own Keras, for `tf.compat.v1.layers` and `rnn_cell`, which Keras 3 lacks.
 
 Source:
     https://www.tensorflow.org/guide/keras (TF_USE_LEGACY_KERAS)
@@ -23,7 +23,7 @@ def use_legacy_keras() -> None:
 
 
 def demand_legacy_keras(where: str) -> None:
-    """Choose Keras 2, or refuse to load a definition where Keras 3 is in use.
+    """Choose Keras 2, or refuse to load a definition if Keras 3 is in use.
 
     Raises:
         InvalidDefinition: TensorFlow was imported without it.

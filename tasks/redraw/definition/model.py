@@ -1,4 +1,4 @@
-"""The definition of a model that Keras or a `tf.Module` draws, and what is demanded of any."""
+"""The base class of definitions, for models that Keras or a `tf.Module` draws."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-# Enough to tell a forgotten preprocessing step from none, and few enough to cost a second.
+# Enough to detect a forgotten preprocessing step, in about a second.
 HELD_OUT_ROWS = 200
 # The newest release of TensorFlow Serving, which follows TensorFlow by months; docker/compose.yaml runs it.
 # Source: https://github.com/tensorflow/serving/issues/4129
@@ -38,46 +38,46 @@ class ModelDefinition(ABC):
     r"""One model: its data, its network in every mode, and what it serves.
 
     Attributes:
-        signatures: Name to signature; the contract that the export is built from and
-            that validation holds it to. The first dimension of each tensor is the batch, None.
-        thresholds: Metric name to the bound that it keeps before publication.
+        signatures: Name to signature; the contract from which the export is built, and against which
+            validation checks it. The first dimension of each tensor is the batch, None.
+        thresholds: Metric name to the bound that it must meet before publication.
         weights: Which weights to serve unless a run says otherwise.
         training: How long to train.
         training_only: Patterns (`fnmatch`) of variables that only the training network has, such as
             an auxiliary head's.
-        renames: Pairs of a served variable's name and what the checkpoint calls it: strings as
-            they are, or a compiled pattern for the whole name and a template (`\1`).
-        checkpoint_roots: Kind of weights to the object of a `tf.train.Checkpoint` that holds
-            them, as a path of attributes. Needed if it is not `model`, a shadow model of a usual
-            name, or the only one that fits.
-        tolerance: The largest difference, absolute and relative, allowed between a float
-            that the SavedModel answers and the same from the checkpoint in evaluation mode.
-        serving_runtime: The oldest TensorFlow release whose server has to load the export; by default
+        renames: Pairs of a served variable's name and its name in the checkpoint: strings, or a compiled
+            pattern for the whole name and a template (`\1`).
+        checkpoint_roots: Kind of weights to the object of a `tf.train.Checkpoint` that has them, as a path of
+            attributes. Needed if it is not `model`, a shadow model with a usual name, or the only one that
+            fits.
+        tolerance: The largest allowed difference, absolute and relative, between floats of the SavedModel and
+            of the checkpoint in evaluation mode.
+        serving_runtime: The oldest TensorFlow release whose server must load the export; by default
             the newest release of TensorFlow Serving.
-        stateful_ops: Kinds of operations that a signature may reach although they are random
-            or keep a state, such as a sampling decoder's.
+        stateful_ops: Types of operations that a signature may reach although they are random or have a state,
+            such as a sampling decoder's.
         budget: What the model may cost where it is served.
-        max_regression: Metric name to how much worse than the live version's it may be, on the same
-            held-out data. Without it, a version that is significantly worse by the first metric of
-            `thresholds` is published, but not made live.
+        max_regression: Metric name to the largest regression from the live version, on the same held-out
+            data. Without it, a version that is significantly worse by the first metric of `thresholds` is
+            published, but not made live.
         max_changed: Output name to the share of golden and held-out rows, from 0 to 1, whose answer may
             differ from the live version's: floats by `change_tolerance`, absolute and relative, or less.
         applies_to: Which checkpoints it is for, by their training time, if the model has had other
             definitions. Each of those is in a module of its own, and names the model in its `applies_to`.
         legacy_keras: Whether TensorFlow's own Keras is Keras 2 (the package tf_keras) wherever the definition
             runs, for `tf.compat.v1.layers` and `tf.compat.v1.nn.rnn_cell`. Written as True or False.
-        reference: An old SavedModel, recorded requests or a recorded graph whose answers the export has to
-            give as well.
+        reference: An old SavedModel, recorded requests or a recorded graph whose answers the export must
+            match.
         approval: Whether an Airflow run waits for a person before it publishes. Write the literal True or
             False: it is read from the file without running it.
         approval_by_another: The same, but the person must not be the one who started the run.
         schedule: When Airflow trains and publishes it again, as a cron expression in UTC; empty: only by
-            hand. Write a literal text: it is read from the file without running it, as `owner` is.
+            hand. Write a literal text: it is read from the file without running it, and so is `owner`.
         owner: Who is responsible: a person, a team, an address.
-        license: What may be done with it, for the model card and the bill of materials: an SPDX identifier
-            such as `Apache-2.0`, or a text. `licence` is read as well.
-        intended_use: What it is for, for the model card.
-        limits: What it is not for, and where it fails, for the model card.
+        license: Its license, for the model card and the bill of materials: an SPDX identifier such as
+            `Apache-2.0`, or a text. `licence` is read as well.
+        intended_use: Its intended use, for the model card.
+        limits: Its limits: uses that are not intended, and cases in which it fails, for the model card.
         data_sets: Names or URIs of the data that it was trained and evaluated on.
     """
 
@@ -111,8 +111,8 @@ class ModelDefinition(ABC):
     def training_data(self) -> tf.data.Dataset:
         """Endless batches of (features, labels), in the same order each time it is called.
 
-        A run that was stopped resumes at its next batch (`Dataset.skip`), so the
-        order has to be fixed by a seed. A definition that only exports has none.
+        A run that was stopped resumes at its next batch (`Dataset.skip`), so a seed must fix the order. A
+        definition that only exports has none.
         """
         raise self._lacking("training_data")
 
@@ -139,7 +139,7 @@ class ModelDefinition(ABC):
         """Answer one request: raw inputs in, outputs out, pre- and post-processing included.
 
         Args:
-            network: What `build` drew, for SERVE, or for EVALUATE when answers are compared.
+            network: The result of `build`, for SERVE, or for EVALUATE when answers are compared.
             signature: Which of `signatures`.
             inputs: Input name to tensor, of the signature's dtypes and shapes.
 
@@ -158,9 +158,9 @@ class ModelDefinition(ABC):
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to some hundred requests that training never saw, with their labels.
 
-        What is served is checked against the checkpoint's own answers to them, and its metrics to the
-        thresholds. By default the first rows of the evaluation data, for the signatures that
-        take features as they are; a model whose requests look otherwise overrides it.
+        Validation compares the export's answers with the checkpoint's, and its metrics with the thresholds.
+        By default these are the first rows of the evaluation data, for signatures whose inputs are the
+        features; override it if requests have another form.
         """
         from redraw.definition.held_out import requests_of_features
 
@@ -171,7 +171,7 @@ class ModelDefinition(ABC):
     def served_metrics(
         self, signature: str, outputs: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
     ) -> Mapping[str, float]:
-        """Metric name to value, of what is served for the held-out examples of a signature.
+        """Metric name to value, of the export's answers to the held-out examples of a signature.
 
         Args:
             signature: Which of `signatures`.
@@ -179,8 +179,8 @@ class ModelDefinition(ABC):
             labels: Output name to the true answers, [batch, …].
 
         Returns:
-            By default `accuracy` where the labelled output is discrete, else
-            `mean_absolute_error`. A name that `thresholds` knows is checked against them.
+            By default `accuracy` if the labelled output is discrete, else `mean_absolute_error`. Metrics in
+            `thresholds` are checked against them.
         """
         from redraw.definition.held_out import measure_answers
 
@@ -197,15 +197,15 @@ class ModelDefinition(ABC):
         return keras.optimizers.Adam()
 
     def metrics(self) -> Mapping[str, keras.metrics.Metric]:
-        """Metric name to Keras metric, updated with (labels, outputs); the loss comes by itself."""
+        """Metric name to Keras metric, updated with (labels, outputs); the loss is added automatically."""
         return {}
 
     def lacks(self, *methods: str) -> tuple[str, ...]:
-        """Which of some methods, such as `training_data`, it does not have: it only exports."""
+        """Which of some methods, such as `training_data`, it lacks; without them it only exports."""
         return tuple(name for name in methods if getattr(type(self), name) is getattr(ModelDefinition, name))
 
     def check_trainable(self) -> None:
-        """Demand what training needs.
+        """Demand the methods that training needs.
 
         Raises:
             InvalidDefinition: It only exports.
@@ -223,14 +223,14 @@ class ModelDefinition(ABC):
         """Check the definition against the contract, as far as that needs no graph.
 
         Raises:
-            InvalidDefinition: No signature, a tensor without a batch dimension, renames that
-                are no pairs, or a plan that cannot be followed.
+            InvalidDefinition: It has no signature, a tensor without a batch dimension, renames that are no
+                pairs, or an impossible training plan.
         """
         check_contract(self, _declared_attributes())
 
 
 @cache
 def _declared_attributes() -> dict[str, Any]:
-    """Attribute to type, of those with no check of their own."""
+    """Attribute to type, for attributes without a check of their own."""
     hints = get_type_hints(ModelDefinition)
     return {name: get_args(hints[name])[0] for name in hints.keys() - {"signatures", "renames"}}

@@ -1,4 +1,4 @@
-"""The packages that hold definitions: announced by entry points, or listed in `REDRAW_MODELS`."""
+"""The packages with definitions: announced by entry points, or listed in `REDRAW_MODELS`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redraw.errors import InvalidSetting
 from redraw.settings import MODELS, definition_folders
 
 _GROUP = "redraw.models"
-# Where Redraw itself is on the path but not installed, nothing announces its examples.
+# If Redraw is on the path but not installed, no entry point announces its examples.
 _EXAMPLES = "redraw.models"
 
 
@@ -24,9 +24,9 @@ class Package:
     """A package whose modules are definitions.
 
     Attributes:
-        name: What it is imported by.
-        folders: Where its modules lie; none where it cannot be found.
-        problem: Why it cannot be used, and what to do; empty where it can.
+        name: Its import name.
+        folders: The folders of its modules; empty if it cannot be found.
+        problem: Why it cannot be used, and what to do; empty if it can.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Package:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The folders that Python would import it from."""
+        """The folders from which Python would import it."""
         return tuple(str(Path(folder).parents[self.name.count(".")]) for folder in self.folders)
 
 
@@ -49,10 +49,10 @@ def list_packages() -> tuple[Package, ...]:
         https://packaging.python.org/en/latest/specifications/entry-points/
     """
     try:
-        listed = MODELS.read()
+        names = MODELS.read()
     except InvalidSetting as err:
         return (Package(name=MODELS.variable, problem=str(err)),)
-    return tuple(_find(name, f"{MODELS.variable} names") for name in dict.fromkeys(listed)) or tuple(
+    return tuple(_find(name, f"{MODELS.variable} names") for name in dict.fromkeys(names)) or tuple(
         _announced()
     )
 
@@ -68,14 +68,14 @@ def _announced() -> Iterator[Package]:
 
 @cache
 def _entry_points() -> tuple[EntryPoint, ...]:
-    """They change with an installation: a process keeps those that it started with."""
+    """The entry points, read once: a process does not see later installations."""
     return tuple(entry_points(group=_GROUP))
 
 
 def _find_spec(name: str) -> ModuleSpec | None:
     try:
         return importlib.util.find_spec(name) or _find_elsewhere(name)
-    except ModuleNotFoundError:  # of a package that it lies in
+    except ModuleNotFoundError:  # a parent package is missing
         if (spec := _find_elsewhere(name)) is None:
             raise
         return spec
@@ -85,7 +85,7 @@ def _find_elsewhere(name: str) -> ModuleSpec | None:
     """Find a package in folders that Python does not import from, such as Airflow's DAG bundles."""
     path: Sequence[str] | None = definition_folders()
     for folder in path or ():
-        # Python remembers that a folder was not there, as a bundle is before it is fetched.
+        # Python caches that a folder is missing, such as a bundle before it is downloaded.
         if sys.path_importer_cache.get(folder) is None:
             sys.path_importer_cache.pop(folder, None)
     spec, parts = None, name.split(".")
@@ -96,7 +96,7 @@ def _find_elsewhere(name: str) -> ModuleSpec | None:
 
 
 def _find(name: str, source: str) -> Package:
-    """Find a package without importing it; importing the packages that it lies in may raise anything."""
+    """Find a package without importing it; importing its parent packages may raise anything."""
     try:
         spec = _find_spec(name)
     except Exception as err:

@@ -1,4 +1,4 @@
-"""What a definition is put together from: modes, thresholds, a training plan, examples, references."""
+"""The parts of a definition: modes, thresholds, a training plan, examples, references."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from redraw.uri import Uri
 if TYPE_CHECKING:
     import numpy as np
 
-# On one device; on all devices of a machine; on several machines, as TF_CONFIG lists them.
+# On one device; on all devices of a machine; on the machines that TF_CONFIG lists.
 Distribution = Literal["none", "mirrored", "multi_worker"]
 
 
 class Mode(enum.Enum):
-    """What a graph is drawn for."""
+    """The purpose of a graph."""
 
     TRAIN = "train"
     EVALUATE = "evaluate"
@@ -31,7 +31,7 @@ class Mode(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """The bound that a metric has to keep before a model may be published.
+    """The bound that a metric must meet before a model may be published.
 
     Attributes:
         at_least: The lowest value that passes; None for no bound.
@@ -43,7 +43,7 @@ class Threshold:
     at_most: float | None = None
 
     def admits(self, value: float) -> bool:
-        """Whether the value keeps the bound; NaN never does."""
+        """Whether a value meets the bound; NaN never does."""
         above = self.at_least is None or value >= self.at_least
         below = self.at_most is None or value <= self.at_most
         return above and below and value == value
@@ -51,19 +51,19 @@ class Threshold:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """How long to train, and how often to look.
+    """How long to train, and how often to evaluate.
 
     Attributes:
-        steps: Batches to train on, unless a run asks for another number.
+        steps: Batches to train on, unless a run sets another number.
         evaluate_every: Steps from one evaluation and checkpoint to the next.
         keep_checkpoints: How many checkpoints of a run to keep, the newest.
         average_decay: Decay of the exponential moving average of the weights, in
             [0, 1); None to keep none.
-        distribution: What the network is trained on, unless a run asks otherwise: one device, replicas
-            on all devices of the machine, or on the machines of `TF_CONFIG`. A batch is the batch of
+        distribution: Where the network is trained, unless a run sets another value: on one device, with
+            replicas on all devices of the machine, or on the machines of `TF_CONFIG`. A batch is the batch of
             all replicas together.
-        mixed_precision: What Keras layers compute in while they train; variables, and what is
-            evaluated and served, stay as they are. None for the variables' own type.
+        mixed_precision: The dtype in which Keras layers compute while they train; variables, evaluation and
+            serving are not affected. None for the variables' own dtype.
         jit_compile: Whether XLA compiles the gradients' graph; on one device only.
     """
 
@@ -78,14 +78,14 @@ class TrainingPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a model may cost where it is served; None for no bound.
+    """Limits of a served model; None for no limit.
 
     Attributes:
         size_bytes: Of all files.
         variables: Values in all variables.
         p50_ms: Half of the requests of one row are answered within this, in milliseconds.
         p99_ms: 99 of 100 requests of one row are answered within this, in milliseconds.
-        rows_per_second: The rows that it answers at the least, in requests of 32.
+        rows_per_second: At least so many rows are answered per second, in requests of 32.
     """
 
     size_bytes: int | None = None
@@ -100,9 +100,9 @@ class GoldenExamples:
     """Requests whose answers are compared before every publication.
 
     Attributes:
-        inputs: Input name to a batch of values, shape [batch, …], as the signature says.
-        labels: Output name to the true answers, shape [batch, …], where they are known;
-            shown next to the published model's answers, not demanded of it.
+        inputs: Input name to a batch of values, with the shape [batch, …] of the signature.
+        labels: Output name to the true answers, shape [batch, …], if they are known; they are shown next to
+            the published model's answers, which need not match.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -111,15 +111,14 @@ class GoldenExamples:
 
 @dataclass(frozen=True, kw_only=True)
 class Applies:
-    """Which of a model's checkpoints a definition draws the graph of: those of its time.
+    """The checkpoints that a definition is for, by their training time.
 
     Write it with plain texts: it is read from the file, without running it.
 
     Attributes:
-        model: The model, where the definition is one of its earlier ones; by default that of the
-            definition's own name.
+        model: The model, if this is one of its earlier definitions; by default the definition's own name.
         from_time: The first training time that it is for, such as `2024-03-01`; UTC. None for no bound.
-        until: The first that it is not for any more; None for no bound.
+        until: The first training time that it is no longer for; None for no bound.
     """
 
     model: str = ""
@@ -127,7 +126,7 @@ class Applies:
     until: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no time, and a period that holds none."""
+        """Refuse invalid times, and an empty period."""
         try:
             begin, end = (time and parse_time(time) for time in (self.from_time, self.until))
         except ValueError as err:
@@ -137,11 +136,11 @@ class Applies:
 
     @property
     def bounded(self) -> bool:
-        """Whether there is a time that it is not for."""
+        """Whether it has any bound."""
         return self.from_time is not None or self.until is not None
 
     def covers(self, trained_at: str) -> bool:
-        """Whether it is for checkpoints of a time, given as records have it."""
+        """Whether it is for checkpoints of a time, in the form of records."""
         late_enough = self.from_time is None or parse_time(self.from_time) <= trained_at
         return late_enough and (self.until is None or trained_at < parse_time(self.until))
 
@@ -151,18 +150,18 @@ class Applies:
 
 @dataclass(frozen=True, kw_only=True)
 class OutsideReference:
-    """What an export has to answer, by a witness that knows nothing of the definition.
+    """Answers that an export must match, from a source that is independent of the definition.
 
     Attributes:
         uri: A SavedModel's folder, such as the old production model; a file of recorded requests with their
             answers, as JSON lines or as TFRecords of TensorFlow Serving's `PredictionLog`; or a `.meta` or
             `graph.pbtxt` next to its checkpoint. Local, from the definition's folder on, or `gs://`.
-        signatures: Signature to what the reference calls it, if that differs.
-        inputs: Input name to what the reference calls it, if that differs; of a recorded graph its tensors.
-        outputs: Output name to what the reference calls it; the same.
-        constants: Of a recorded graph: tensor to the value that it has, such as `is_training` to False.
+        signatures: Signature to its name in the reference, if that differs.
+        inputs: Input name to its name in the reference, if that differs; for a recorded graph, its tensor.
+        outputs: Output name to its name in the reference, if that differs; for a recorded graph, its tensor.
+        constants: For a recorded graph, tensor to its value, such as `is_training` to False.
         tolerance: How much floats may differ, absolute and relative; None for the definition's.
-        rows: Compare no more than the first so many recorded rows; None for all.
+        rows: How many recorded rows to compare at most; None for all.
 
     Example:
         reference = OutsideReference(uri="gs://old/churn/17", outputs={"probability": "prob"})
@@ -177,7 +176,7 @@ class OutsideReference:
     rows: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what nothing can be compared by."""
+        """Refuse an invalid number of rows or tolerance."""
         if self.rows is not None and self.rows < 1:
             raise InvalidDefinition(f"reference: rows: expected 1 or more, got {self.rows}. Correct it.")
         if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
@@ -187,7 +186,7 @@ class OutsideReference:
 
 
 def near_definition(definition: object, text: str) -> Uri:
-    """A file that a definition names: a relative path begins at the definition's folder."""
+    """The URI of a file that a definition names; a relative path starts at the definition's folder."""
     place = Uri(text)
     if place.is_bucket or Path(place).is_absolute():
         return place

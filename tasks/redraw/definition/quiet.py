@@ -1,4 +1,4 @@
-"""Keep other code's printing out of the log, and out of the record on standard output."""
+"""Keep other code's output out of the log, and out of the record on standard output."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from redraw.lazy import defer_modules
 
-# What Keras imports for the few who use it, where scikit-learn and Matplotlib are installed: a quarter of the
-# time that the import of TensorFlow takes.
+# Modules that Keras imports but few programs use. If scikit-learn and Matplotlib are installed, they take a
+# quarter of the time of importing TensorFlow.
 _SELDOM_USED = ("keras.wrappers", "keras._tf_keras.keras.wrappers", "matplotlib.pyplot")
 
 
@@ -19,24 +19,23 @@ _SELDOM_USED = ("keras.wrappers", "keras._tf_keras.keras.wrappers", "matplotlib.
 def quiet_import() -> Iterator[None]:
     """Keep the native libraries' start-up lines out of the log while TensorFlow is imported.
 
-    They are written to file descriptor 2 before any log level holds; an import that
-    fails shows them.
+    They are written to file descriptor 2 before any log level applies; if the import fails, they are shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if "tensorflow" not in sys.modules:
         defer_modules(*_SELDOM_USED)
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as lines:
         sys.stderr.flush()
         standard_error = os.dup(2)
-        os.dup2(held.fileno(), 2)
+        os.dup2(lines.fileno(), 2)
         try:
             yield
             if "tensorflow" in sys.modules:
-                # Looking for devices is what complains that a machine has no GPU.
+                # Listing devices prints the complaints about missing GPUs now.
                 sys.modules["tensorflow"].config.list_physical_devices()
         except BaseException:
-            os.lseek(held.fileno(), 0, os.SEEK_SET)
-            os.write(standard_error, held.read())
+            os.lseek(lines.fileno(), 0, os.SEEK_SET)
+            os.write(standard_error, lines.read())
             raise
         finally:
             os.dup2(standard_error, 2)
@@ -45,9 +44,9 @@ def quiet_import() -> Iterator[None]:
 
 @contextlib.contextmanager
 def keep_stdout() -> Iterator[None]:
-    """Send to standard error what a definition or a library prints, from Python or natively.
+    """Send the output of definitions and libraries, from Python or native code, to standard error.
 
-    Standard output carries one record, and nothing else may get in between.
+    Standard output must have only one record.
     """
     sys.stdout.flush()
     standard_output = os.dup(1)

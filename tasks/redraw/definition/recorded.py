@@ -1,4 +1,4 @@
-"""The definition of a model whose graph training recorded: nobody writes the network again."""
+"""The definition of a model by its recorded training graph, without writing the network again."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _GOLDEN_ROWS = 16
 class RecordedDefinition(GraphFunctionDefinition):
     """A model by its recorded graph: a `.meta` or `graph.pbtxt` of training, or a SavedModel's.
 
-    `redraw draft` writes one. It needs neither the model's code nor its data: what only training
-    needs is taken out of the graph, and validation asks the untouched graph for the answers that
-    the export has to give. Only exporting is possible, not training.
+    `redraw draft` writes one. It needs neither the model's code nor its data: operations that only training
+    needs are removed from the graph, and validation compares the export with the original graph's answers. It
+    can be exported, but not trained.
 
     Attributes:
         recording: The file, local or in a bucket; a relative path begins at the definition's folder.
         digest: The file's SHA-256, in hex; another file is refused. Empty for any.
-        inputs: Input name to the tensor of the recording at which a request enters; `signature/name` of a
-            signature for which it is another one than for the others.
-        outputs: Output name to the tensor that answers, in the same way.
-        constants: Tensor or variable to the value that it has from now on, such as `is_training` to False.
-        files: The name of a lookup table's file to where it lies, unless that is next to the recording.
+        inputs: Input name to the tensor of the recording at which a request enters; `signature/name` for a
+            signature with another tensor than the others.
+        outputs: Output name to the tensor that answers; `signature/name` for a signature with another one.
+        constants: Tensor or variable to its fixed value, such as `is_training` to False.
+        files: The name of a lookup table's file to its URI, unless it is next to the recording.
 
     Example:
         class Churn(RecordedDefinition):
@@ -59,7 +59,7 @@ class RecordedDefinition(GraphFunctionDefinition):
 
     @property
     def recording_uri(self) -> Uri:
-        """Where the recording lies."""
+        """The URI of the recording."""
         return near_definition(self, self.recording)
 
     @property
@@ -69,11 +69,11 @@ class RecordedDefinition(GraphFunctionDefinition):
 
     @cached_property
     def opened(self) -> Recording:
-        """The recording, as it is.
+        """The original recording.
 
         Raises:
-            CheckpointNotFound: There is none.
-            CheckpointCorrupt: It is no recording, or not the one that `digest` names.
+            CheckpointNotFound: There is no file.
+            CheckpointCorrupt: It is no recording, or its digest is not `digest`.
         """
         from redraw.recorded.reading import read_recording
 
@@ -81,36 +81,36 @@ class RecordedDefinition(GraphFunctionDefinition):
 
     @cached_property
     def redrawn(self) -> Redrawn:
-        """The graph that serves.
+        """The graph for serving.
 
         Raises:
-            InvalidDefinition: The recording cannot be served so; the message says why.
+            InvalidDefinition: The recording cannot be served like this; the message says why.
         """
         from redraw.recorded.redrawing import Asked, redraw_recording
 
         shapes = {
             self.cut_of(signature, name): spec.shape
-            for signature, one in self.signatures.items()
-            for name, spec in one.inputs.items()
+            for signature, entry in self.signatures.items()
+            for name, spec in entry.inputs.items()
         }
         inputs = {name: (tensor, shapes.get(name)) for name, tensor in self.inputs.items()}
-        asked = Asked(inputs=inputs, outputs=self.outputs, constants=self.constants, kept=self.stateful_ops)
-        return redraw_recording(self.opened, asked)
+        choices = Asked(inputs=inputs, outputs=self.outputs, constants=self.constants, kept=self.stateful_ops)
+        return redraw_recording(self.opened, choices)
 
     def cut_of(self, signature: str, name: str) -> str:
-        """What `inputs` calls an input of a signature."""
+        """The key in `inputs` of a signature's input."""
         return _own_name(signature, name, self.inputs)
 
     def answer_of(self, signature: str, name: str) -> str:
-        """What `outputs` calls an output of a signature."""
+        """The key in `outputs` of a signature's output."""
         return _own_name(signature, name, self.outputs)
 
     def build(self, mode: Mode) -> Callable[[Any], Any]:
-        """What `serve` is given; it draws the same for every mode."""
-        return sharing_variables(lambda asked: self._draw(*asked))
+        """The network for `serve`; it draws the same graph for every mode."""
+        return sharing_variables(lambda question: self._draw(*question))
 
     def graph(self, mode: Mode, features: Any) -> Any:
-        """Draw every output of the recording: the same for every mode.
+        """Draw every output of the recording, which is the same for every mode.
 
         Args:
             mode: What the graph is for.
@@ -121,28 +121,28 @@ class RecordedDefinition(GraphFunctionDefinition):
         """
         return self._draw(self.outputs, features)
 
-    def _draw(self, wanted: Iterable[str], features: Mapping[str, Any]) -> dict[str, Any]:
+    def _draw(self, names: Iterable[str], features: Mapping[str, Any]) -> dict[str, Any]:
         from redraw.recorded.drawing import draw_redrawn
 
         versions = self.opened.meta_graph.graph_def.versions
-        return draw_redrawn(self.redrawn, features, wanted, self.files, versions)
+        return draw_redrawn(self.redrawn, features, names, self.files, versions)
 
     def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Answer with the outputs that the signature names."""
-        wanted = {name: self.answer_of(signature, name) for name in self.signatures[signature].outputs}
+        names = {name: self.answer_of(signature, name) for name in self.signatures[signature].outputs}
         features = {self.cut_of(signature, name): tensor for name, tensor in inputs.items()}
-        answers = network((tuple(dict.fromkeys(wanted.values())), features))
-        return {name: answers[answer] for name, answer in wanted.items()}
+        answers = network((tuple(dict.fromkeys(names.values())), features))
+        return {name: answers[answer] for name, answer in names.items()}
 
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
-        """Requests made of dtypes, shapes and sizes of vocabularies: nobody has examples of old models."""
+        """Requests generated from dtypes, shapes and vocabularies, because old models have no examples."""
         return self.generate_examples(_GOLDEN_ROWS)
 
     def generate_examples(self, rows: int) -> Mapping[str, GoldenExamples]:
-        """Make requests up; override `golden_examples` if the values have to mean something.
+        """Generate requests; override `golden_examples` if the values must have a meaning.
 
         Args:
-            rows: How many of each signature.
+            rows: How many rows for each signature.
 
         Returns:
             Signature name to requests, the same each time.
@@ -156,14 +156,22 @@ class RecordedDefinition(GraphFunctionDefinition):
         }
 
     def check_trainable(self) -> None:
-        """Always refused; raises as in every definition that only exports."""
+        """Refuse to train.
+
+        Raises:
+            InvalidDefinition: Always, because a recording can only be exported.
+        """
         raise InvalidDefinition(
             f"definition {type(self).__module__}.{type(self).__name__}: expected one that trains, got a"
             " recording, which is exported and not trained. To train, write a GraphFunctionDefinition."
         )
 
     def check(self) -> None:
-        """As for every definition; and each signature's tensors have to be among inputs and outputs."""
+        """Check the definition, and that `inputs` and `outputs` have each signature's tensors.
+
+        Raises:
+            InvalidDefinition: It breaks the contract of definitions, or a tensor is missing.
+        """
         where = f"definition {type(self).__module__}.{type(self).__name__}"
         for attribute in ("recording", "inputs", "outputs"):
             if not getattr(self, attribute, None):
@@ -181,13 +189,13 @@ def _own_name(signature: str, name: str, among: Mapping[str, str]) -> str:
 
 
 def _demand_named(where: str, inputs: list[str], outputs: list[str], definition: RecordedDefinition) -> None:
-    for kind, asked, known in (
+    for kind, names, tensors in (
         ("input", inputs, definition.inputs),
         ("output", outputs, definition.outputs),
     ):
-        unknown = sorted(set(asked) - set(known))
+        unknown = sorted(set(names) - set(tensors))
         if unknown:
             raise InvalidDefinition(
-                f"{where}: expected each {kind} among the definition's {kind}s {sorted(known)}, got"
+                f"{where}: expected each {kind} among the definition's {kind}s {sorted(tensors)}, got"
                 f" {', '.join(unknown)}. Say which tensor of the recording it is."
             )

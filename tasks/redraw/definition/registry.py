@@ -1,9 +1,9 @@
 """Find definitions by name, in the packages that announce them and nowhere else.
 
-An installed package announces its definitions by the entry point group `redraw.models`;
-`REDRAW_MODELS` lists other packages in place of those. Listing reads the files without
-importing them, so that a DAG file can offer the models in a form at no cost; only loading one
-imports it. What is wrong with one package or one module makes its own models unusable and no other.
+An installed package announces its definitions with the entry point group `redraw.models`; `REDRAW_MODELS`
+lists other packages instead. Listing reads the files without importing them, so that a DAG file can offer the
+models in a form at no cost; only loading a definition imports it. An error in one package or module does not
+affect the models of others.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from redraw.names import ModelName
 
 _logger = logging.getLogger(__name__)
 
-# Two changes of a file within so many seconds may have the same time.
+# Two changes of a file within so many seconds may have the same modification time.
 _SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundModel:
-    """A definition's module, found and not imported.
+    """A definition's module, which was read but not imported.
 
     Attributes:
         name: The model's name, which is the module's last part.
         module: The module's full name.
         summary: The first line of its docstring.
         applies: Which checkpoints it is for.
-        approval: Whether a person has to approve a publication.
-        approval_by_another: Whether that person is not the one who started the run.
-        legacy_keras: Whether TensorFlow's own Keras has to be Keras 2 where it runs.
+        approval: Whether a person must approve a publication.
+        approval_by_another: Whether that person must not be the one who started the run.
+        legacy_keras: Whether TensorFlow's own Keras must be Keras 2 when it runs.
         schedule: When it is trained again; empty: only by hand.
-        owner: Whose it is.
-        metrics: Those that it sets bounds for.
+        owner: Who is responsible for it.
+        metrics: The metrics with thresholds.
         change_tolerance: By how much floats may differ between versions; None if only running it would tell.
-        trains: Whether it can be trained, as far as its text says.
-        problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
+        trains: Whether it can be trained, by its text.
+        problem: Why it cannot be used, and what to do; empty if its text has no error.
     """
 
     name: str
@@ -72,8 +72,8 @@ def list_models() -> tuple[FoundModel, ...]:
     """The models of every package that announces some, by name.
 
     Returns:
-        Each model once, sorted by name, those with a `problem` too; definitions that say they are
-        another model's are none. What is wrong with a package as a whole is logged.
+        Each model once, sorted by name, also with a `problem`, but without earlier definitions of another
+        model. Problems of whole packages are logged.
 
     Example:
         >>> [model.name for model in list_models() if not model.problem]  # doctest: +SKIP
@@ -85,19 +85,19 @@ def list_models() -> tuple[FoundModel, ...]:
 
 
 def list_problems() -> tuple[str, ...]:
-    """What is wrong with packages that cannot be read at all, and with names of modules, a line each."""
+    """Problems of packages that cannot be read, and of modules' names, one line each."""
     packages = list_packages()
     misnamed = (_misnamed(package, info) for package in packages for info in _modules_of(package))
     return tuple(filter(None, (*(package.problem for package in packages), *misnamed)))
 
 
 def _list_definitions(name: str | None = None) -> tuple[FoundModel, ...]:
-    """The definitions of every package, or only those whose module has a name."""
-    found: dict[str, FoundModel] = {}
+    """The definitions of every package, or only those with a name."""
+    models: dict[str, FoundModel] = {}
     for model in (model for package in list_packages() for model in _models_in(package, name)):
-        twin = found.get(model.name)
-        found[model.name] = model if twin is None else _defined_twice(twin, model)
-    return tuple(found[name] for name in sorted(found))
+        twin = models.get(model.name)
+        models[model.name] = model if twin is None else _defined_twice(twin, model)
+    return tuple(models[name] for name in sorted(models))
 
 
 def _defined_twice(model: FoundModel, twin: FoundModel) -> FoundModel:
@@ -112,31 +112,31 @@ def find_model(name: str) -> FoundModel:
     """Find a model's module without importing it.
 
     Args:
-        name: As `list_models` names it.
+        name: The model's name.
 
     Returns:
         The module.
 
     Raises:
-        InvalidName: The name has a form that no model has.
-        UnknownModel: No package holds it.
-        InvalidDefinition: Its file cannot be read, or two packages hold it.
+        InvalidName: The name is not a valid model name.
+        UnknownModel: No package has it.
+        InvalidDefinition: Its file cannot be read, or two packages have it.
     """
     name = ModelName(name)
-    found = [model for model in _list_definitions(name) if not model.applies.model]
-    if not found:
-        known = tuple(model.name for model in _list_definitions() if not model.applies.model)
-        raise UnknownModel(_unknown(name, known))
-    if found[0].problem:
-        raise InvalidDefinition(found[0].problem)
-    return found[0]
+    models = [model for model in _list_definitions(name) if not model.applies.model]
+    if not models:
+        names = tuple(model.name for model in _list_definitions() if not model.applies.model)
+        raise UnknownModel(_unknown(name, names))
+    if models[0].problem:
+        raise InvalidDefinition(models[0].problem)
+    return models[0]
 
 
-def _unknown(name: str, known: Sequence[str]) -> str:
+def _unknown(name: str, names: Sequence[str]) -> str:
     packages = ", ".join(package.name for package in list_packages()) or "none"
     return " ".join(
         (
-            f"model {name!r}: expected one of {', '.join(known) or 'none'}. Add its module to a package that"
+            f"model {name!r}: expected one of {', '.join(names) or 'none'}. Add its module to a package that"
             f" announces definitions (now {packages}), or correct the name.",
             *list_problems(),
         )
@@ -144,30 +144,30 @@ def _unknown(name: str, known: Sequence[str]) -> str:
 
 
 def find_fitting(name: str, trained_at: str) -> FoundModel:
-    """Find the definition that draws a model's checkpoint of some time, without importing it.
+    """Find the definition for a model's checkpoint of some time, without importing it.
 
     Args:
-        name: As `list_models` names it.
-        trained_at: When the checkpoint was saved, as records have it.
+        name: The model's name.
+        trained_at: When the checkpoint was saved, in the form of records.
 
     Returns:
-        The definition whose `applies_to` covers the time; the model's own where that sets no bound
-        and no other covers it.
+        The definition whose `applies_to` covers the time; the model's own if that has no bound and no other
+        covers the time.
 
     Raises:
-        InvalidName: The name has a form that no model has.
-        UnknownModel: No package holds it.
+        InvalidName: The name is not a valid model name.
+        UnknownModel: No package has it.
         InvalidDefinition: None covers the time, or several do.
     """
     own = find_model(name)
-    family = [own, *(other for other in _list_definitions() if other.applies.model == name)]
-    if problem := next((one.problem for one in family if one.problem), ""):
+    family = [own, *(model for model in _list_definitions() if model.applies.model == name)]
+    if problem := next((model.problem for model in family if model.problem), ""):
         raise InvalidDefinition(problem)
-    fitting = [one for one in family if one.applies.covers(trained_at)]
-    dated = [one for one in fitting if one.applies.bounded]
+    fitting = [model for model in family if model.applies.covers(trained_at)]
+    dated = [model for model in fitting if model.applies.bounded]
     chosen = dated or fitting
     if len(chosen) != 1:
-        periods = "; ".join(f"{one.module} {one.applies}" for one in family)
+        periods = "; ".join(f"{model.module} {model.applies}" for model in family)
         raise InvalidDefinition(
             f"model {name!r}: expected one definition for weights of {trained_at}, got {len(chosen)}:"
             f" {periods}. Correct their applies_to, or add a definition."
@@ -179,23 +179,31 @@ def load_definition(name: str) -> ModelDefinition:
     """Import a model's module and make its definition.
 
     Args:
-        name: As `list_models` names it.
+        name: The model's name.
 
     Returns:
         The definition, checked against its contract.
 
     Raises:
-        InvalidName: The name has a form that no model has.
-        UnknownModel: No package holds it.
+        InvalidName: The name is not a valid model name.
+        UnknownModel: No package has it.
         MissingDependency: A library that it imports is not installed, such as TensorFlow.
-        InvalidDefinition: The module fails to import, holds no definition or more
-            than one, or its definition breaks the contract.
+        InvalidDefinition: The module fails to import, has no definition or more than one, or its definition
+            breaks the contract.
     """
     return _load(find_model(name))
 
 
 def definition_for(name: str, trained_at: str) -> ModelDefinition:
-    """The same for a checkpoint of some time; raises as `find_fitting` and `load_definition`."""
+    """Import the definition for a model's checkpoint of some time.
+
+    Args:
+        name: The model's name.
+        trained_at: When the checkpoint was saved, in the form of records.
+
+    Raises:
+        RedrawError: There is no such definition, or it cannot be loaded.
+    """
     return _load(find_fitting(name, trained_at))
 
 
@@ -209,15 +217,19 @@ def declared_ops(name: str, trained_at: str) -> tuple[str, ...]:
 
 
 def needs_legacy_keras(name: str) -> bool:
-    """Whether a model's definition, or one of its earlier ones, runs with Keras 2; raises as `find_model`."""
+    """Whether a model's definition, or one of its earlier ones, runs with Keras 2.
+
+    Raises:
+        RedrawError: There is no such model, or its file cannot be read.
+    """
     own = find_model(name)
     return own.legacy_keras or any(m.legacy_keras for m in _list_definitions() if m.applies.model == name)
 
 
-def _load(found: FoundModel) -> ModelDefinition:
-    if found.legacy_keras:
-        demand_legacy_keras(f"module {found.module}")
-    return _instantiate(found.module)
+def _load(model: FoundModel) -> ModelDefinition:
+    if model.legacy_keras:
+        demand_legacy_keras(f"module {model.module}")
+    return _instantiate(model.module)
 
 
 def _models_in(package: Package, name: str | None = None) -> Iterator[FoundModel]:
@@ -233,7 +245,7 @@ def _modules_of(package: Package) -> Iterator[pkgutil.ModuleInfo]:
 
 
 def _misnamed(package: Package, info: pkgutil.ModuleInfo) -> str:
-    """Why a module can be no model; empty if its name is one."""
+    """Why a module's name is not valid for a model; empty if it is valid."""
     try:
         ModelName(info.name)
     except InvalidName as err:
@@ -250,7 +262,7 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
             raise OSError(f"{path} is no regular file")
         read = _describe if time.time() - status.st_ctime > _SETTLED_SECONDS else _describe.__wrapped__
         return read(module, path, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-    # A source that is nested too deep ends Python's parser by one of the last two.
+    # Python's parser raises one of the last two if a source is nested too deeply.
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as err:
         reason = one_line(str(err) or type(err).__name__, 300)
         return replace(model, problem=f"module {module}: cannot be read: {reason}. Correct it.")
@@ -258,7 +270,7 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
 
 @functools.lru_cache(maxsize=4096)
 def _describe(module: str, path: Path, _state: tuple[int, ...]) -> FoundModel:
-    """What a module's file says; it is read once in each state."""
+    """Read a module's file, once for each state of the file."""
     # As bytes: its first lines may name another encoding than UTF-8.
     text = read_definition_text(path.read_bytes())
     return FoundModel(

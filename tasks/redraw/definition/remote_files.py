@@ -1,6 +1,6 @@
-"""Vocabularies and other assets that are not on this machine: a copy of each takes its place.
+"""Replace vocabularies and other assets that are not on this machine by local copies.
 
-TensorFlow reads `gs://` with credentials of its own, and nobody could copy such a file below `assets/` later.
+TensorFlow would read `gs://` with its own credentials, and could not copy such a file to `assets/` later.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from redraw.uri import Uri
 
 @cache
 def use_local_copies() -> None:
-    """Have `tf.saved_model.Asset`, which every table of a file is made of, take a copy of a remote file."""
+    """Make `tf.saved_model.Asset`, which all tables from files use, take a copy of a remote file."""
     import tensorflow as tf
 
     original, exists = tf.saved_model.Asset.__init__, tf.io.gfile.exists
@@ -38,7 +38,7 @@ def use_local_copies() -> None:
 
 
 def local_copy(path: Any) -> Any:
-    """The path of a copy for a path with a scheme, such as `gs://BUCKET/words.txt`; any other as it is."""
+    """The path of a copy, for a path with a scheme such as `gs://BUCKET/words.txt`; or else the same path."""
     text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
     return _fetched(text) if "://" in text else path
 
@@ -65,7 +65,7 @@ def _fetched(uri: str) -> str:
 
 @cache
 def _folder() -> Path:
-    """A folder for as long as the process lives: tables read it whenever they are made again."""
+    """A folder until the end of the process, because tables read it whenever they are made again."""
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(scratch_folder("assets"))

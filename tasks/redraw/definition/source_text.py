@@ -1,4 +1,4 @@
-"""What a definition's file says, read without running it: a form can offer it at no cost."""
+"""Read a definition's file without running it, so that a form can offer it at no cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from redraw.definition import Applies, ModelDefinition
 from redraw.errors import InvalidDefinition, one_line
 
-# Forms and pages show it.
+# Limits of texts that forms and pages show.
 _LONGEST_SUMMARY = 300
 _LONGEST_TEXT = 100
 _KINDS = ("ModelDefinition", "GraphFunctionDefinition", "RecordedDefinition")
@@ -20,20 +20,20 @@ _TRAINING = {"training_data", "evaluation_data", "loss"}
 
 @dataclass(frozen=True, kw_only=True)
 class DefinitionText:
-    """What stands in a definition's file.
+    """The attributes of a definition that its file gives.
 
     Attributes:
         summary: The first line of the module's docstring.
-        applies: As `ModelDefinition.applies_to`.
-        approval: As `ModelDefinition.approval`.
-        approval_by_another: As `ModelDefinition.approval_by_another`.
-        legacy_keras: As `ModelDefinition.legacy_keras`.
-        schedule: As `ModelDefinition.schedule`.
-        owner: As `ModelDefinition.owner`.
-        metrics: The names in `ModelDefinition.thresholds`, as far as they are plain texts.
-        change_tolerance: As `ModelDefinition.change_tolerance`; None if only running it would tell.
-        trains: Whether it can be trained; True too if only running it would tell.
-        problem: Which of these is not written plainly, and what to do; empty if all are.
+        applies: Its `applies_to`: which checkpoints it is for.
+        approval: Whether a person must approve a publication.
+        approval_by_another: Whether that person must not be the one who started the run.
+        legacy_keras: Whether it needs Keras 2 as TensorFlow's own Keras.
+        schedule: When Airflow trains it again; empty: only by hand.
+        owner: Who is responsible for it.
+        metrics: The names in its `thresholds` that are plain texts.
+        change_tolerance: By how much floats may differ between versions; None if only running it would tell.
+        trains: Whether it can be trained; True also if only running it would tell.
+        problem: Which of these is not written as a literal, and what to do; empty if all are.
     """
 
     summary: str = ""
@@ -55,7 +55,7 @@ def read_definition_text(source: str | bytes) -> DefinitionText:
     """Read a definition's file; the same content is parsed once.
 
     Returns:
-        What the class says, and the defaults for what it does not.
+        The attributes of the class, with defaults for those that it does not set.
 
     Raises:
         SyntaxError: It is no Python.
@@ -94,18 +94,18 @@ def read_definition_text(source: str | bytes) -> DefinitionText:
 
 
 def _class_attributes(tree: ast.Module) -> dict[str, ast.expr]:
-    """Name to value of what the module's classes assign, with an annotation or without."""
-    found: dict[str, ast.expr] = {}
+    """Name to value of the assignments in the module's classes."""
+    attributes: dict[str, ast.expr] = {}
     for statement in (line for node in tree.body if isinstance(node, ast.ClassDef) for line in node.body):
         if isinstance(statement, ast.Assign):
-            found.setdefault(ast.unparse(statement.targets[0]), statement.value)
+            attributes.setdefault(ast.unparse(statement.targets[0]), statement.value)
         elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            found.setdefault(ast.unparse(statement.target), statement.value)
-    return found
+            attributes.setdefault(ast.unparse(statement.target), statement.value)
+    return attributes
 
 
 def _read_applies(value: ast.expr | None) -> tuple[Applies, str]:
-    """What is written, and what is wrong with it; whose definition it is stays known if it can."""
+    """The value, and the problem with it; even with a problem it has the model's name if possible."""
     if value is None:
         return Applies(), ""
     keywords = {str(word.arg): word.value for word in value.keywords} if isinstance(value, ast.Call) else {}
@@ -148,26 +148,26 @@ def _read_text(values: Mapping[str, ast.expr], name: str) -> tuple[str, str]:
 
 
 def _read_amount(values: Mapping[str, ast.expr], name: str, default: float) -> float | None:
-    """The amount that is written, or the default if nothing is; None if it is not written plainly."""
+    """The amount, or the default if there is none; None if it is not a literal."""
     value = values.get(name)
     if value is None:
         return default
-    written = value.value if isinstance(value, ast.Constant) else None
-    if isinstance(written, bool) or not isinstance(written, int | float) or not 0 <= written < math.inf:
+    amount = value.value if isinstance(value, ast.Constant) else None
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < math.inf:
         return None
-    return float(written)
+    return float(amount)
 
 
 def _read_trains(classes: list[ast.ClassDef]) -> bool:
-    """Whether the definition has all that training needs; what another module may give counts as given."""
-    bases = {one.name: [ast.unparse(base).rpartition(".")[2] for base in one.bases] for one in classes}
+    """Whether the definition has all methods for training; methods of other modules count as present."""
+    bases = {node.name: [ast.unparse(base).rpartition(".")[2] for base in node.bases] for node in classes}
     inherited = {base for names in bases.values() for base in names}
-    for one in classes:
-        if one.name in inherited or len(bases[one.name]) != 1 or bases[one.name][0] not in _KINDS:
+    for node in classes:
+        if node.name in inherited or len(bases[node.name]) != 1 or bases[node.name][0] not in _KINDS:
             continue
-        methods = {line.name for line in one.body if isinstance(line, ast.FunctionDef)}
-        methods |= {ast.unparse(line.targets[0]) for line in one.body if isinstance(line, ast.Assign)}
-        return bases[one.name] != ["RecordedDefinition"] and methods >= _TRAINING
+        methods = {line.name for line in node.body if isinstance(line, ast.FunctionDef)}
+        methods |= {ast.unparse(line.targets[0]) for line in node.body if isinstance(line, ast.Assign)}
+        return bases[node.name] != ["RecordedDefinition"] and methods >= _TRAINING
     return True
 
 

@@ -1,4 +1,4 @@
-"""Run what users wrote: whatever it raises becomes one line that names it."""
+"""Run users' code, and turn its errors into one line that names the definition."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _NODE = re.compile(r"^\{\{function_node [^}]*\}\} ")
 
 @contextlib.contextmanager
 def running_user_code(where: str, *passing: type[Exception]) -> Iterator[None]:
-    """Name the definition and the cause in whatever its code raises.
+    """Translate errors of a definition's code, with the definition's name and the cause.
 
     Args:
-        where: The definition, its method, and what the method was called for.
-        passing: Errors of others that are left as they are.
+        where: The definition, its method, and the purpose of the call.
+        passing: Errors that are not translated.
 
     Raises:
-        RedrawError: The code raised one itself: it is left as it is.
+        RedrawError: The code raised one itself, which is not translated.
         MissingDependency: It imports a library of an extra that is not installed.
-        InvalidDefinition: Anything else that it raises, `SystemExit` and the like too.
+        InvalidDefinition: It raised anything else, even `SystemExit`.
     """
-    # Whatever the code needs TensorFlow for is imported by then.
+    # If the code needs TensorFlow, it is imported by now.
     if hasattr(sys.modules.get("tensorflow"), "saved_model"):
         use_local_copies()
     try:
@@ -47,26 +47,26 @@ def running_user_code(where: str, *passing: type[Exception]) -> Iterator[None]:
         text = _text_of(err)
         # Autograph puts its own lines before the message.
         text = text.rstrip().rpartition("\n")[2] if text.startswith("in user code:") else text
-        # That of a generator of tf.data begins with the name of a node, and ends with the traceback.
+        # The message of a tf.data generator starts with a node's name, and ends with a traceback.
         text = _NODE.sub("", text.partition("\nTraceback (most recent call last):")[0])
         cause = one_line(f"{type(err).__name__}: {text}")
-        # What TensorFlow says of compat.v1.layers and rnn_cell.
+        # TensorFlow's message for compat.v1.layers and rnn_cell.
         keras_3 = "is not available with Keras 3" in text
         advice = "Set legacy_keras = True in the definition." if keras_3 else "Correct the definition."
         raise InvalidDefinition(f"{where} fails with {cause.removesuffix('.')}. {advice}") from err
 
 
 def _text_of(err: BaseException) -> str:
-    """Its message; an error may fail even at that."""
+    """An error's message; even making it may fail."""
     try:
         return str(err)
-    except Exception as other:
-        return f"no message: {type(other).__name__} where it is made"
+    except Exception as error:
+        return f"no message: {type(error).__name__} where it is made"
 
 
 @contextlib.contextmanager
 def _keep_folder() -> Iterator[None]:
-    """Undo a change of the working directory: the paths of requests may be relative."""
+    """Restore the working directory, because the paths of requests may be relative."""
     folder = os.path.curdir
     with contextlib.suppress(OSError):
         folder = os.getcwd()
@@ -77,10 +77,10 @@ def _keep_folder() -> Iterator[None]:
 
 
 def batches_of(definition: object, method: str) -> Any:
-    """What `training_data` or `evaluation_data` gives: a `tf.data.Dataset` of pairs.
+    """The result of `training_data` or `evaluation_data`: a `tf.data.Dataset` of pairs.
 
     Raises:
-        InvalidDefinition: It gives anything else.
+        InvalidDefinition: It is anything else.
     """
     data = getattr(definition, method)()
     spec = getattr(data, "element_spec", None)
@@ -99,7 +99,7 @@ def method_of(definition: object, method: str) -> str:
 
 
 def interrupted(err: BaseException) -> bool:
-    """Whether a person interrupts: code that raises the same error ends in a `raise` statement."""
+    """Whether a person interrupted: if code raised the error, the trace ends in a `raise` statement."""
     trace = err.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,7 +1,7 @@
 """Publish versions in a bucket, say which one is live, look after them.
 
-push/     a version appears in the bucket, exactly once and never half
-live/     which version servers load
-prune/    old versions go
-bucket/   what lies where in a bucket, and whether it is intact
+push/     publish a version exactly once, and never half of it
+live/     choose which version servers load
+prune/    remove old versions
+bucket/   the layout of a model bucket, and whether its versions are intact
 """

@@ -1,9 +1,8 @@
-"""What is published, read for people who look through it: a page at a time, and each record once.
+"""Read what is published for web pages: a page at a time, and each record once.
 
-A release record never changes but to say that its version was pruned or restored, and then its
-generation does: a record that was read is kept by name and generation, so that showing a page again
-costs a listing. A listing that takes long is read while an older one is shown, unless the live pointer has
-changed since then, as it does with whatever people do to a version.
+A release record changes only if its version is pruned or restored, and then its generation changes too. So
+records are cached by name and generation, and showing a page again costs one listing. If a listing takes
+long, an older one is shown meanwhile, unless the live pointer has changed since it was read.
 """
 
 from __future__ import annotations
@@ -36,24 +35,24 @@ from redraw.publish.version_rows import (
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import Storage, StoredObject, in_parallel
 
-# How old, in seconds, a listing may be that is shown while a newer one is read.
+# Largest age, in seconds, of a listing that is shown while a newer one is read.
 _KEPT_SECONDS = 60.0
 _KEPT_LISTINGS = 5_000
-# So long a list of models shows how many versions there are, unless the live pointer has changed since then.
+# How long, in seconds, a list of models shows a count of versions, unless the live pointer changes.
 _COUNTED_SECONDS = 30.0
-# How old the facts may be by which all models are sorted; those of the models shown are read again.
+# Largest age of the facts that sort all models; the facts of the models on a page are read again.
 _MODELS_KEPT_SECONDS = 600.0
-# In seconds: what a list of models waits for more than the newest version of each.
+# How long, in seconds, a list of models waits for more than the newest version of each.
 _TREND_SECONDS = 0.3
 _STREAMS = 32
-# As many models of a long list are read before the next ones are, and so long, in seconds, after a page
-# has asked for something: what is read ahead takes the processor from the answer.
+# Reading ahead takes processor time from pages: it reads this many models at once, and pauses this long, in
+# seconds, after the last request of a page.
 _MODELS_AT_ONCE = 16
 _REST_SECONDS = 0.4
 _KEPT_ROWS = 100_000
-# Whole records are larger than their rows: those of a page or two.
+# Whole records are larger than rows: the cache holds those of a page or two.
 _KEPT_RELEASES = 64
-# How many versions of each model the list of models knows.
+# How many versions of each model the list of models reads.
 _RECENT = 20
 
 
@@ -73,13 +72,13 @@ class Browser:
         self.storage, self._clock = storage, clock
         self._lock = threading.Lock()
         self._listings = Refreshed[tuple[StoredObject, ...]](
-            clock, most=_KEPT_LISTINGS, kept=_KEPT_SECONDS, streams=_STREAMS
+            clock, most=_KEPT_LISTINGS, longest=_KEPT_SECONDS, streams=_STREAMS
         )
-        self._all = Refreshed[Any](clock, most=2, kept=_MODELS_KEPT_SECONDS, streams=2)
+        self._all = Refreshed[Any](clock, most=2, longest=_MODELS_KEPT_SECONDS, streams=2)
         self._pointers = TTLCache[Any, LivePointer](_KEPT_LISTINGS, _KEPT_SECONDS, clock)
-        # What is known of models while all of them are read for the first time.
+        # The models read so far, while all of them are read for the first time.
         self._read: dict[ModelName, ModelRow] = {}
-        self._asked_at = -math.inf
+        self._requested_at = -math.inf
         self._later = ThreadPoolExecutor(_STREAMS // 2)
         self._rows = LRUCache[Any, VersionRow | UnreadableVersion | None](_KEPT_ROWS)
         self._releases = LRUCache[Any, Release | None](_KEPT_RELEASES)
@@ -95,44 +94,51 @@ class Browser:
         return self.known_models(math.inf)[0]
 
     def known_models(self, patience: float) -> tuple[tuple[ModelRow, ...], int]:
-        """The same as far as it is known after so many seconds, and how many models are not read yet."""
+        """The models read within `patience` seconds, and how many are not read yet."""
         try:
             return self._all.get("models", self._read_models, patience=patience), 0
         except TimeoutError:
             with self._lock:
                 read = dict(self._read)
         finally:
-            self._asked_at = time.monotonic()
+            self._requested_at = time.monotonic()
         models = list_models()
         rows = [read.get(ModelName(model.name)) or undescribed_row(model) for model in models]
         return _published_first(rows), sum(model.name not in read for model in models)
 
     def published(self) -> frozenset[str]:
-        """The models of which something is in the bucket; raises as `models`."""
-        found: frozenset[str] = self._all.get(
+        """The models that have anything in the bucket.
+
+        Raises:
+            StorageError: The bucket is missing, forbidden or does not answer.
+        """
+        names: frozenset[str] = self._all.get(
             "folders", lambda: frozenset(self.storage.folders()), _COUNTED_SECONDS
         )
-        return found
+        return names
 
     def rows(self, models: Sequence[ModelRow], patience: float | None = _TREND_SECONDS) -> list[ModelRow]:
-        """What is published of some models, as it is now; raises as `models`.
+        """Read the current live version and recent versions of some models.
 
         Args:
-            models: What is known of them already, if only from their definitions.
-            patience: How long to wait for what is known of more than the newest version of each, in
-                seconds; None for as long as it takes. What is left out is there the next time.
+            models: Their rows so far, perhaps only from their definitions.
+            patience: How long to wait, in seconds, for more than the newest version of each; None for as
+                long as it takes. A later call has the versions that this one leaves out.
+
+        Raises:
+            StorageError: The bucket is missing, forbidden or does not answer.
         """
         names = [model.name for model in models]
         pointers = in_parallel(self.pointer, names, _STREAMS)
-        listings = in_parallel(lambda name: self._listed(name, _COUNTED_SECONDS), names, _STREAMS)
-        listed = [
+        listings = in_parallel(lambda name: self._listing(name, _COUNTED_SECONDS), names, _STREAMS)
+        recent = [
             (name, item) for name, items in zip(names, listings, strict=True) for item in items[:_RECENT]
         ]
         newest = [(name, items[0]) for name, items in zip(names, listings, strict=True) if items]
         in_parallel(lambda pair: self._row(*pair), newest, _STREAMS)
-        reading = {pair: self._later.submit(self._row, *pair) for pair in listed}
-        wait(reading.values(), timeout=patience)
-        read = {pair[1].name: future.result() for pair, future in reading.items() if future.done()}
+        futures = {pair: self._later.submit(self._row, *pair) for pair in recent}
+        wait(futures.values(), timeout=patience)
+        rows = {pair[1].name: future.result() for pair, future in futures.items() if future.done()}
         return [
             replace(
                 model,
@@ -140,7 +146,7 @@ class Browser:
                 live_problem=problem,
                 versions=len(items),
                 recent=tuple(
-                    row for item in items[:_RECENT] if isinstance(row := read.get(item.name), VersionRow)
+                    row for item in items[:_RECENT] if isinstance(row := rows.get(item.name), VersionRow)
                 ),
             )
             for model, (pointer, problem), items in zip(models, pointers, listings, strict=True)
@@ -150,18 +156,18 @@ class Browser:
         """The live pointer of a model; its version is None before the first.
 
         Returns:
-            The pointer; and why it cannot be read, if it is damaged or a newer version of Redraw wrote it:
-            the pointer that is returned then points nowhere.
+            The pointer, and why it cannot be read if it is damaged or a newer version of Redraw wrote it.
+            The returned pointer then has no version.
         """
         asked_at = self._clock()
         with self._lock:
-            known = self._pointers.get(model)
+            cached = self._pointers.get(model)
         try:
-            pointer = read_pointer(self.storage, model, known)
+            pointer = read_pointer(self.storage, model, cached)
         except InvalidRecord as err:
             return LivePointer(model=model, version=None, previous=None), str(err)
-        if known is None or known.number != pointer.number:
-            # What another thread lists for the same page is as new as this.
+        if cached is None or cached.number != pointer.number:
+            # A listing that another thread started since then is as new as this pointer.
             self._listings.forget(model, before=asked_at)
             with self._lock:
                 self._pointers[model] = pointer
@@ -172,22 +178,22 @@ class Browser:
 
         Args:
             model: The definition's name.
-            offset: How many to pass over.
+            offset: How many to skip.
             limit: How many at most; all by default.
         """
-        listed = self._listed(model)
-        wanted = listed[offset:] if limit is None else listed[offset : offset + limit]
-        return self._page(model, wanted, len(listed))
+        listing = self._listing(model)
+        selected = listing[offset:] if limit is None else listing[offset : offset + limit]
+        return self._page(model, selected, len(listing))
 
     def numbers(self, model: ModelName) -> tuple[int, ...]:
-        """Every version of a model by its number, the newest weights first; no record is read."""
-        return tuple(_version_of(item) for item in self._listed(model))
+        """The numbers of all versions of a model, the newest weights first; reads no record."""
+        return tuple(_version_of(item) for item in self._listing(model))
 
     def release(self, model: ModelName, version: int) -> Release:
         """A version's release record.
 
         Raises:
-            VersionNotFound: It was never published, or not to its end.
+            VersionNotFound: It was never published, or its push did not finish.
         """
         release = read_release(self.storage, model, version)
         if release is None:
@@ -198,13 +204,17 @@ class Browser:
         return release
 
     def listed_release(self, model: ModelName, version: int) -> Release:
-        """The same as a listing of the last minute shows it: a page reads none again that it lists."""
-        item = next((item for item in self._listed(model) if _version_of(item) == version), None)
+        """A version's release record from the cached listing, if it is there; otherwise read again."""
+        item = next((item for item in self._listing(model) if _version_of(item) == version), None)
         release = None if item is None else self._release(model, item)
         return self.release(model, version) if release is None else release
 
     def claim(self, model: ModelName, version: int) -> Claim:
-        """A version's claim, with its manifest; raises as `release`."""
+        """A version's claim, with its manifest.
+
+        Raises:
+            VersionNotFound: Nobody claimed the version.
+        """
         claim = read_claim(self.storage, model, version)
         if claim is None:
             raise VersionNotFound(
@@ -213,18 +223,18 @@ class Browser:
         return claim
 
     def attachment(self, release: Release, name: str, most: int = ATTACHMENT_BYTES) -> bytes | None:
-        """Something to look at that was published next to a version, checked against its record.
+        """An attachment of a version, checked against the version's record.
 
         Args:
             release: The version's record.
-            name: One of the record's `attachments`, as `report.html`.
+            name: One of the record's `attachments`, such as `report.html`.
             most: How many bytes it may have.
 
         Returns:
-            Its content; None where the version has none of that name, or was pruned.
+            Its content; None if the version has none of that name, or was pruned.
 
         Raises:
-            ObjectConflict: It is larger than what can be shown, or not what was published.
+            ObjectConflict: It is larger than `most`, or not what was published.
         """
         parts = self.attachment_parts(release, name, most)
         return None if parts is None else b"".join(parts)
@@ -232,33 +242,33 @@ class Browser:
     def attachment_parts(
         self, release: Release, name: str, most: int = ATTACHMENT_BYTES
     ) -> Iterator[bytes] | None:
-        """The same a part at a time: all of it is checked before the first part, and only a part is held."""
+        """An attachment in parts: all of it is checked before the first part, with one part in memory."""
         return read_parts(self.storage, release, name, most)
 
     def sample(self, model: ModelName, limit: int) -> VersionPage:
         """At most `limit` of a model's versions, evenly spread from the newest weights to the oldest."""
-        listed = self._listed(model)
+        listing = self._listing(model)
         steps = max(limit - 1, 1)
-        places = sorted({round(number * (len(listed) - 1) / steps) for number in range(limit)})
-        wanted = listed if len(listed) <= limit else tuple(listed[place] for place in places)
-        return self._page(model, wanted, len(listed))
+        places = sorted({round(number * (len(listing) - 1) / steps) for number in range(limit)})
+        selected = listing if len(listing) <= limit else tuple(listing[place] for place in places)
+        return self._page(model, selected, len(listing))
 
     def _read_models(self) -> tuple[ModelRow, ...]:
-        models, found = [*map(undescribed_row, list_models())], list[ModelRow]()
+        models, rows = [*map(undescribed_row, list_models())], list[ModelRow]()
         for start in range(0, len(models), _MODELS_AT_ONCE):
-            time.sleep(max(0.0, self._asked_at + _REST_SECONDS - time.monotonic()))
-            part = self.rows(models[start : start + _MODELS_AT_ONCE], None)
+            time.sleep(max(0.0, self._requested_at + _REST_SECONDS - time.monotonic()))
+            batch = self.rows(models[start : start + _MODELS_AT_ONCE], None)
             with self._lock:
-                self._read.update({row.name: row for row in part})
-            found += part
-        return _published_first(found)
+                self._read.update({row.name: row for row in batch})
+            rows += batch
+        return _published_first(rows)
 
-    def _page(self, model: ModelName, wanted: Sequence[StoredObject], total: int) -> VersionPage:
-        rows = in_parallel(lambda item: self._row(model, item), wanted)
+    def _page(self, model: ModelName, items: Sequence[StoredObject], total: int) -> VersionPage:
+        rows = in_parallel(lambda item: self._row(model, item), items)
         return VersionPage(total=total, listed=tuple(row for row in rows if row is not None))
 
-    def _listed(self, model: ModelName, fresh: float = FRESH) -> tuple[StoredObject, ...]:
-        """The release records, the newest weights first, as a listing that is not old shows them."""
+    def _listing(self, model: ModelName, fresh: float = FRESH) -> tuple[StoredObject, ...]:
+        """The objects of the release records, the newest weights first; a listing is reused while fresh."""
         return self._listings.get(model, lambda: self._list(model), fresh)
 
     def _list(self, model: ModelName) -> tuple[StoredObject, ...]:

@@ -1,4 +1,4 @@
-"""Show what has changed about a model, made of what its bucket keeps, and send it to the webhooks again."""
+"""List a model's events, derived from the records in its bucket, and send them to the webhooks again."""
 
 from __future__ import annotations
 
@@ -23,35 +23,34 @@ _logger = logging.getLogger(__name__)
 
 
 def list_events(request: EventsRequest) -> EventList:
-    """List what has changed about a model, the oldest first; with `deliver` the webhooks are sent all of it.
+    """List a model's events, the oldest first; with `deliver`, send them to the webhooks.
 
-    What the live pointer's history has later comes later, also if the clock of who changed it was behind.
+    Changes of the live pointer are listed in the order of its history, even if a clock was behind.
 
-    A version whose records contradict each other, or are not signed if a key is configured, has no event.
+    A version has no events if its records contradict each other, or are not signed and a key is configured.
 
     Args:
-        request: The model, its bucket, and since when.
+        request: The model, its bucket, and the time of the first event.
 
     Raises:
-        InvalidRecord: No change has an object of its own, and the live pointer is damaged.
+        InvalidRecord: There is no numbered pointer, and `live.json` is damaged.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     events = _all_events(open_storage(request.bucket), request.model)
-    wanted = tuple(event for when, event in events if when >= (request.since or ""))
-    return EventList(model=request.model, events=announce(wanted) if request.deliver else wanted)
+    selected = tuple(event for when, event in events if when >= (request.since or ""))
+    return EventList(model=request.model, events=announce(selected) if request.deliver else selected)
 
 
 def _all_events(storage: Storage, model: ModelName) -> list[tuple[str, ModelEvent]]:
-    """The events, each with the time by which it stands where it does."""
+    """The events, each with the time that it is ordered by."""
     releases, unreadable = read_records(storage, model, list_versions(storage, model))
     for record in unreadable.values():
-        _logger.warning("passed over: %s", record.reason)
-    refused = dict(
-        zip(releases, in_parallel(lambda one: _why_refused(storage, one), releases.values()), strict=True)
-    )
+        _logger.warning("skipped: %s", record.reason)
+    reasons = in_parallel(lambda release: _why_refused(storage, release), releases.values())
+    refused = dict(zip(releases, reasons, strict=True))
     for reason in filter(None, refused.values()):
-        _logger.warning("passed over: %s", reason)
-    releases = {version: one for version, one in releases.items() if not refused[version]}
+        _logger.warning("skipped: %s", reason)
+    releases = {version: release for version, release in releases.items() if not refused[version]}
     source = storage.uri / model
     history = [change for change in _whole_history(storage, model) if not refused.get(change.version)]
     pushed = [push_event(source, release) for release in releases.values()]
@@ -67,7 +66,7 @@ def _all_events(storage: Storage, model: ModelName) -> list[tuple[str, ModelEven
 
 
 def _why_refused(storage: Storage, release: Release) -> str:
-    """Why nothing is said of a version; empty if its record can be believed."""
+    """Why a version has no events; empty if its record is consistent and signed as configured."""
     try:
         demand_record(storage, release)
     except (VerificationFailed, SignatureInvalid, InvalidRecord) as err:
@@ -76,13 +75,13 @@ def _why_refused(storage: Storage, release: Release) -> str:
 
 
 def _whole_history(storage: Storage, model: ModelName) -> list[PointerChange]:
-    """Every change that a numbered pointer made, after what the first of them knows of before."""
+    """The history of the first numbered pointer, then the change of each later one."""
 
     def read(number: int) -> LivePointer | None:
         try:
             return read_numbered(storage, model, numbered_live_name(model, number), number)
         except (InvalidRecord, ObjectConflict) as err:
-            _logger.warning("passed over: %s", err)
+            _logger.warning("skipped: %s", err)
             return None
 
     numbers = numbers_of(storage, model)
@@ -97,6 +96,6 @@ def _whole_history(storage: Storage, model: ModelName) -> list[PointerChange]:
 
 
 def _overlap(before: Sequence[PointerChange], after: Sequence[PointerChange]) -> int:
-    """How many changes both have: each shows only its last ones."""
+    """How many changes both histories have in common; each has only its last ones."""
     counts = range(min(len(before), len(after)), 0, -1)
     return next((count for count in counts if before[-count:] == after[:count]), 0)

@@ -1,13 +1,13 @@
-"""Keep a folder that a model server reads as the live pointers say: for a server that cannot read the bucket.
+"""Mirror the live versions of a bucket to a folder, for model servers that cannot read the bucket.
 
-    <out>/<model>/<version>/            only whole versions, each under its number from one moment to the
-                                        next; with `model.sig`, if it is signed
-    <out>/<model>/passport/<version>/   the passports of these versions; servers pass over them
+    <out>/<model>/<version>/            a complete version, which appears in one rename; with `model.sig` if
+                                        it is signed
+    <out>/<model>/passport/<version>/   the version's passport; servers ignore it
     <out>/models.config                 every model's `models.config` in one, with the paths of this folder
 
-Run again and again, it follows the bucket: first the versions come, then the configuration
-that names them, and what the configuration named no more at the run before goes last, so
-that a server that reads the configuration late still finds what it names.
+Each run follows the bucket: it writes the versions first, then the configuration that names them. Last it
+removes versions that neither this configuration nor the one before names, so that a server that reads an old
+configuration still finds its versions.
 """
 
 from __future__ import annotations
@@ -55,35 +55,35 @@ if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 _CONFIG, _PASSPORTS = "models.config", "passport"
-# The time of verified files: 1980-01-01, in seconds.
+# The modification time of verified files: 1980-01-01, in seconds.
 _MARK = 315_532_800
-# A version that is being fetched.
-_FETCHED = re.compile(rf"\.[0-9]+\.[0-9a-f]{{32}}{re.escape(PARTIAL_SUFFIX)}")
+# The folder of a version that is being downloaded.
+_PARTIAL = re.compile(rf"\.[0-9]+\.[0-9a-f]{{32}}{re.escape(PARTIAL_SUFFIX)}")
 
 _logger = logging.getLogger(__name__)
 
 
 def mirror_versions(request: MirrorRequest) -> MirrorReport:
-    """Bring a folder up to the live pointers of a bucket, and write its configuration.
+    """Update a folder to the live pointers of a bucket, and write its configuration.
 
-    Each version is verified as it is fetched, and its records at each run: one whose files changed in the
-    folder is fetched again. With `verify_all` every byte that is there is read again. A model with something
-    wrong keeps what it had, and holds up no other.
+    Each version is verified when it is downloaded, and its records at each run. A version whose files changed
+    in the folder is downloaded again. With `verify_all` every byte in the folder is read again. A model with
+    an error keeps its versions, and does not delay other models.
 
     Args:
         request: The bucket, the folder, and the models (default: all with a definition).
 
     Returns:
-        The versions that the folder has of each model with a live version, and which came now.
+        The versions in the folder of each model with a live version, and which of them are new.
 
     Raises:
-        VerificationFailed: Something was wrong with a model; the message names each.
+        VerificationFailed: Some models have errors; the message names each.
         StorageUnavailable: The storage did not answer.
         DiskFull: There is no room for a version.
         OutputExists: The folder has a `models.config` that no mirror wrote.
     """
     storage, out = open_storage(request.bucket), Path(request.out)
-    names = request.model or tuple(ModelName(found.name) for found in list_models())
+    names = request.model or tuple(ModelName(model.name) for model in list_models())
     before, config = _read_config(out / _CONFIG), _new_config()
     mirrored, problems = [], list[str]()
     for model in names:
@@ -115,7 +115,7 @@ def mirror_versions(request: MirrorRequest) -> MirrorReport:
 
 
 def _new_config() -> ModelServerConfig:
-    # Only this module is free of TensorFlow: tensorflow_serving.apis imports it.
+    # `tensorflow_serving.config` does not import TensorFlow; `tensorflow_serving.apis` does.
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
     return ModelServerConfig()
@@ -128,24 +128,24 @@ def _read_text(content: bytes) -> ModelServerConfig:
 
 
 def _read_config(path: Path) -> ModelServerConfig:
-    """The folder's own configuration, as the last run wrote it; an empty one if it is damaged.
+    """The configuration that the last run wrote; an empty one if it is damaged.
 
     Raises:
-        OutputExists: Somebody else wrote it, whose server would lose its models.
+        OutputExists: Another program wrote it, and its server would lose its models.
     """
     from google.protobuf import text_format
 
     try:
         config = _read_text(path.read_bytes())
-        others = [
+        foreign = [
             entry.name
             for entry in config.model_config_list.config
             if not entry.model_version_policy.specific.versions
         ]
-        if others or config.HasField("custom_model_config"):
+        if foreign or config.HasField("custom_model_config"):
             raise OutputExists(
                 f"{path}: expected none, or one that 'redraw mirror' wrote, got another's"
-                f" ({short_list(others, 'models', 10) or 'a custom_model_config'}). Choose another --out."
+                f" ({short_list(foreign, 'models', 10) or 'a custom_model_config'}). Choose another --out."
             )
         return config
     except FileNotFoundError:
@@ -156,7 +156,7 @@ def _read_config(path: Path) -> ModelServerConfig:
 
 
 def _keep(config: ModelServerConfig, before: ModelServerConfig, model: str, out: Path) -> None:
-    """What the last run served of a model, as far as it is there."""
+    """Keep the last run's entry of a model if its versions are still in the folder."""
     for entry in before.model_config_list.config:
         versions = entry.model_version_policy.specific.versions
         if entry.name == model and all((out / model / str(version)).is_dir() for version in versions):
@@ -172,14 +172,14 @@ def _versions(config: ModelServerConfig) -> set[tuple[str, int]]:
 
 
 def _fetch(storage: Storage, model: ModelName, version: int, out: Path, *, verify_all: bool) -> bool:
-    """Copy a version, unless the folder has it as it was published. Says whether it did."""
+    """Download a version, unless the folder has it as it was published; returns whether it did."""
     target = out / model / str(version)
     release, claim = read_verified(storage, model, version)
-    whole = _is_whole(target, release, claim, verify_all=verify_all)
-    if not whole:
+    is_current = _is_current(target, release, claim, verify_all=verify_all)
+    if not is_current:
         _fetch_files(storage, release, target)
     _carry_passport(storage, release, target)
-    return not whole
+    return not is_current
 
 
 def _fetch_files(storage: Storage, release: Release, target: Path) -> None:
@@ -196,12 +196,12 @@ def _fetch_files(storage: Storage, release: Release, target: Path) -> None:
 
 
 def _carry_passport(storage: Storage, release: Release, target: Path) -> None:
-    """Bring a version's signature and passport to what was published; what is not that is left out."""
+    """Download a version's signature and passport; a file that is not what was published is left out."""
     folder = target.parent / _PASSPORTS / target.name
     for name in (SIGNATURE_FILE, *list_passport(release)):
         path = (target if name == SIGNATURE_FILE else folder) / name
-        listed = release.attachments.get(name)
-        if listed is None or (path.is_file() and scan_file(path, name).sha256 == listed.sha256):
+        entry = release.attachments.get(name)
+        if entry is None or (path.is_file() and scan_file(path, name).sha256 == entry.sha256):
             continue
         try:
             content = read_attachment(storage, release, name)
@@ -215,10 +215,10 @@ def _carry_passport(storage: Storage, release: Release, target: Path) -> None:
                 write_atomically(path, content)
 
 
-def _is_whole(folder: Path, release: Release, claim: Claim, *, verify_all: bool) -> bool:
-    """Whether a version is as it was published.
+def _is_current(folder: Path, release: Release, claim: Claim, *, verify_all: bool) -> bool:
+    """Whether the folder has a version as it was published.
 
-    Its bytes are read only if a file is not as it was marked, or if all are to be verified.
+    Its bytes are read only if a file's size or time has changed, or with `verify_all`.
     """
     if folder.is_symlink() or not folder.is_dir():
         return False
@@ -236,24 +236,24 @@ def _is_whole(folder: Path, release: Release, claim: Claim, *, verify_all: bool)
 
 
 def _mark(folder: Path) -> None:
-    """Give verified files a time that no writing gives them: what was changed since has another."""
+    """Give verified files a fixed modification time, so that later changes show."""
     for path in folder.rglob("*"):
         if path.is_file():
             os.utime(path, (_MARK, _MARK))
 
 
 def _files(folder: Path) -> dict[str, tuple[int, float]]:
-    """Name to size and time, without following links, and without the signature."""
+    """Name to size and modification time, without following links, and without the signature."""
     stats = {path: path.lstat() for path in folder.rglob("*") if path != folder / SIGNATURE_FILE}
     return {
-        path.relative_to(folder).as_posix(): (found.st_size, found.st_mtime)
-        for path, found in stats.items()
-        if not stat.S_ISDIR(found.st_mode)
+        path.relative_to(folder).as_posix(): (status.st_size, status.st_mtime)
+        for path, status in stats.items()
+        if not stat.S_ISDIR(status.st_mode)
     }
 
 
 def _remove(path: Path) -> None:
-    """Whatever is in the way; a link itself, not what it leads to."""
+    """Remove a file or folder, or a link but not its target."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.is_dir():
@@ -261,11 +261,11 @@ def _remove(path: Path) -> None:
 
 
 def _replace_config(out: Path, config: ModelServerConfig, before: ModelServerConfig) -> None:
-    """Write the folder's configuration, and remove the versions that neither it nor the one before names."""
+    """Write the folder's configuration, and remove versions that neither it nor the one before names."""
     from google.protobuf import text_format
 
     path = out / _CONFIG
-    # A server refuses a configuration that holds no list; an empty list it takes.
+    # A server refuses a configuration without a list, but accepts an empty list.
     config.model_config_list.SetInParent()
     content = text_format.MessageToString(config).encode()
     if not path.exists() or path.read_bytes() != content:
@@ -275,19 +275,19 @@ def _replace_config(out: Path, config: ModelServerConfig, before: ModelServerCon
     _sweep(out, _versions(config) | _versions(before))
 
 
-def _sweep(out: Path, named: set[tuple[str, int]]) -> None:
-    """Remove versions that are not named, and what a mirror that was killed left half of."""
+def _sweep(out: Path, served: set[tuple[str, int]]) -> None:
+    """Remove versions that are not served, and partial downloads of a mirror that was killed."""
     for folder in out.glob("*/*"):
         model, name = folder.parent.name, folder.name
-        if name.isdecimal() and (model, int(name)) not in named and _is_marked(folder):
+        if name.isdecimal() and (model, int(name)) not in served and _is_marked(folder):
             _remove(folder.parent / _PASSPORTS / name)
             shutil.rmtree(folder)
             _logger.info("removed %s, which is served no more", folder)
-        elif _FETCHED.fullmatch(name):
+        elif _PARTIAL.fullmatch(name):
             shutil.rmtree(folder)
 
 
 def _is_marked(folder: Path) -> bool:
-    """Whether a mirror wrote it: what others keep there, such as versions by their time, is theirs."""
+    """Whether a mirror wrote this folder; folders of other programs are not touched."""
     graph = folder / "saved_model.pb"
     return graph.is_file() and graph.stat().st_mtime == _MARK

@@ -1,7 +1,7 @@
-"""Put back which version is live, from whatever is left that says it.
+"""Recover the live pointer from the objects that still name the live version.
 
-In this order: the numbered pointers, the copy `live.json`, and what `models.config` has servers load, with
-the release records for the version before. Each is checked: what cannot be read is named and passed over.
+In this order: the numbered pointers, the copy `live.json`, and the versions in `models.config`, with the
+release records for the version before. An object that cannot be read is logged and skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from redraw.errors import InvalidRecord, NewerRecord, ObjectConflict, VersionNotFound
 from redraw.names import ModelName
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import (
     encode_record,
@@ -24,6 +23,7 @@ from redraw.publish.events.derive import announce_change
 from redraw.publish.live.pointer import copy_pointer, numbers_of, read_numbered
 from redraw.publish.live.serving_config import read_served_labels, write_serving_config
 from redraw.publish.releases import read_releases
+from redraw.publish.requester import name_requester
 from redraw.records import LivePointer, PointerChange
 from redraw.records.times import now
 from redraw.requests import RecoverRequest
@@ -33,24 +33,23 @@ logger = logging.getLogger(__name__)
 
 
 def recover_pointer(request: RecoverRequest) -> LivePointer:
-    """Find out which version is live, and with `apply` write all objects that say so again.
+    """Find out which version is live, and with `apply` write all objects that name it again.
 
     Args:
         request: The model, its bucket, and whether to write.
 
     Returns:
-        The pointer as it stands, or would stand. If no history is left, what was written is a change of its
-        own, and an event.
+        The recovered pointer. If no history is left, the recovery is itself a change, with an event.
 
     Raises:
-        VersionNotFound: Nothing is left that says which version is live, or that version is gone.
-        ObjectConflict: The version's objects are no longer what was published.
-        NewerRecord: A newer version of Redraw wrote what is left.
+        VersionNotFound: No object names the live version, or that version is missing.
+        ObjectConflict: The version's objects have changed since it was published.
+        NewerRecord: A newer version of Redraw wrote a pointer.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     storage, model = open_storage(request.bucket), request.model
     numbers = numbers_of(storage, model)
-    pointer = next(_found(storage, model, numbers), None)
+    pointer = next(_candidates(storage, model, numbers), None)
     if pointer is None:
         raise VersionNotFound(
             f"{storage.uri}/{live_name(model)}: expected it, a numbered pointer or models.config, got none"
@@ -68,7 +67,7 @@ def recover_pointer(request: RecoverRequest) -> LivePointer:
         change = PointerChange(
             version=pointer.version,
             changed_at=now(),
-            by=who_asks(None),
+            by=name_requester(None),
             reason="recovered: its history is lost",
         )
         pointer = replace(pointer, history=(change,))
@@ -80,8 +79,8 @@ def recover_pointer(request: RecoverRequest) -> LivePointer:
     return announce_change(storage, pointer, change) if change else pointer
 
 
-def _found(storage: Storage, model: ModelName, numbers: list[int]) -> Iterator[LivePointer]:
-    """What the bucket still says, the most reliable first."""
+def _candidates(storage: Storage, model: ModelName, numbers: list[int]) -> Iterator[LivePointer]:
+    """The pointers that can be read from the bucket, the most reliable first."""
     copy = _readable(storage, model, None)
     for number in reversed(numbers):
         if copy is not None and copy.number > number:
@@ -97,10 +96,10 @@ def _found(storage: Storage, model: ModelName, numbers: list[int]) -> Iterator[L
             model=model, version=labels.get("stable"), previous=_before(storage, model, labels), labels=labels
         )
         try:
-            # As it would be read again: what it is made of may hold anything.
+            # Checked as if it were read from a bucket, because `models.config` may contain anything.
             yield LivePointer.from_json(served.to_json())
         except InvalidRecord as err:
-            logger.warning("passed over: %s/%s: %s", storage.uri, serving_config_name(model), err)
+            logger.warning("skipped: %s/%s: %s", storage.uri, serving_config_name(model), err)
 
 
 def _readable(storage: Storage, model: ModelName, number: int | None) -> LivePointer | None:
@@ -110,7 +109,7 @@ def _readable(storage: Storage, model: ModelName, number: int | None) -> LivePoi
     except NewerRecord:
         raise
     except (InvalidRecord, ObjectConflict) as err:
-        logger.warning("passed over: %s", err)
+        logger.warning("skipped: %s", err)
         return None
     logger.info("%s/%s: %s", storage.uri, name, "none" if pointer is None else f"version {pointer.version}")
     return pointer
@@ -120,14 +119,14 @@ def _served(storage: Storage, model: ModelName) -> dict[str, int]:
     try:
         return read_served_labels(storage, model)
     except InvalidRecord as err:
-        logger.warning("passed over: %s", err)
+        logger.warning("skipped: %s", err)
         return {}
 
 
 def _before(storage: Storage, model: ModelName, labels: dict[str, int]) -> int | None:
-    """The version that was live before, as the release records have it."""
+    """The version that was live before, from the release records."""
     releases, _ = read_releases(storage, model)
     pushed = sorted(releases, key=lambda release: release.pushed_at, reverse=True)
     standing = {release.version for release in releases if release.pruned is None}
-    others = (release.previous for release in pushed if release.previous in standing)
-    return next((version for version in others if version != labels.get("stable")), None)
+    candidates = (release.previous for release in pushed if release.previous in standing)
+    return next((version for version in candidates if version != labels.get("stable")), None)

@@ -1,4 +1,4 @@
-"""Values that are read again as they grow old, while those who look wait no longer than they have to."""
+"""A cache that reads old values again in the background, so that callers hardly wait."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cachetools import LRUCache
 
 T = TypeVar("T")
 
-# So many seconds a value is shown without reading it again: long enough for the requests of one page.
+# For so many seconds a value is not read again: long enough for the requests of one page.
 FRESH = 2.0
-# So long, in seconds, anyone waits for a newer value than one that may still be shown; not at all for one
-# that took so much longer the last time.
+# How long, in seconds, a caller waits for a newer value if it has a usable one; it does not wait if the last
+# reading took longer than the second number.
 _PATIENCE, _HOPELESS = 0.1, 1.0
 
 
 @dataclass(frozen=True)
-class _Kept(Generic[T]):
+class _Cached(Generic[T]):
     value: T
     read_at: float
     seconds: float
@@ -30,7 +30,7 @@ class _Kept(Generic[T]):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Pending(Generic[T]):
-    """A value that is being read: asked for by the caller's clock, and since then by the real one."""
+    """A value that is being read, with the start by the caller's clock and by the real one."""
 
     asked_at: float
     since: float
@@ -38,19 +38,18 @@ class _Pending(Generic[T]):
 
 
 class Refreshed(Generic[T]):
-    """What was read, by key; threads may share it.
+    """Values by key; threads may share it.
 
     Args:
         clock: Monotonic seconds.
-        most: How many values are kept.
-        kept: So many seconds a value is shown if it takes long to read it again; the reading goes on, for
-            the next one who asks.
+        most: How many values are cached.
+        longest: For how many seconds a value may be shown while it is being read again.
         streams: How many are read at once.
     """
 
-    def __init__(self, clock: Callable[[], float], *, most: int, kept: float, streams: int) -> None:
-        self._clock, self._longest = clock, kept
-        self._values = LRUCache[Any, _Kept[T]](most)
+    def __init__(self, clock: Callable[[], float], *, most: int, longest: float, streams: int) -> None:
+        self._clock, self._longest = clock, longest
+        self._values = LRUCache[Any, _Cached[T]](most)
         self._pending: dict[Any, _Pending[T]] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(streams)
@@ -59,34 +58,34 @@ class Refreshed(Generic[T]):
         """The value of a key; raises what `read` raises.
 
         Args:
-            key: Which.
-            read: Reads it.
-            fresh: If the value is older, in seconds, it is read again.
+            key: The value's key.
+            read: Reads the value.
+            fresh: Age in seconds from which the value is read again.
             patience: How long to wait, in seconds, if there is no value that may be shown.
 
         Raises:
-            TimeoutError: It takes longer; the reading goes on, for the next one who asks.
+            TimeoutError: It takes longer; the reading continues, for the next call.
         """
         with self._lock:
-            now, known = self._clock(), self._values.get(key)
-            if known is not None and now - known.read_at < fresh:
-                return known.value
+            now, cached = self._clock(), self._values.get(key)
+            if cached is not None and now - cached.read_at < fresh:
+                return cached.value
             if key not in self._pending:
                 self._pending[key] = _Pending(asked_at=now, since=time.monotonic())
                 self._pool.submit(self._read, key, read, self._pending[key])
             pending = self._pending[key]
-        usable = known is not None and now - known.read_at < self._longest
-        # However often a page asks, it waits once.
-        if usable and known is not None:
-            patience = _PATIENCE if known.seconds < _HOPELESS else 0.0
-        left = max(0.0, pending.since + patience - time.monotonic())
-        wait([pending.value], timeout=None if left == math.inf else left)
-        if usable and known is not None and not pending.value.done():
-            return known.value
+        usable = cached is not None and now - cached.read_at < self._longest
+        # A page may call this often, but waits only once.
+        if usable and cached is not None:
+            patience = _PATIENCE if cached.seconds < _HOPELESS else 0.0
+        remaining = max(0.0, pending.since + patience - time.monotonic())
+        wait([pending.value], timeout=None if remaining == math.inf else remaining)
+        if usable and cached is not None and not pending.value.done():
+            return cached.value
         return pending.value.result(timeout=0)
 
     def forget(self, key: Any, before: float = math.inf) -> None:
-        """What was asked of a key before that time, by the clock, is no longer so."""
+        """Forget the value of a key if its reading started before a time, by the caller's clock."""
         with self._lock:
             if key in self._values and self._values[key].read_at < before:
                 del self._values[key]
@@ -100,13 +99,13 @@ class Refreshed(Generic[T]):
             self._end(key, pending, None)
             pending.value.set_exception(err)
         else:
-            self._end(key, pending, _Kept(value, pending.asked_at, time.monotonic() - pending.since))
+            self._end(key, pending, _Cached(value, pending.asked_at, time.monotonic() - pending.since))
             pending.value.set_result(value)
 
-    def _end(self, key: Any, pending: _Pending[T], kept: _Kept[T] | None) -> None:
-        """Keep what was read, unless it was forgotten meanwhile."""
+    def _end(self, key: Any, pending: _Pending[T], cached: _Cached[T] | None) -> None:
+        """Cache what was read, unless it was forgotten meanwhile."""
         with self._lock:
             if self._pending.get(key) is pending:
                 del self._pending[key]
-                if kept is not None:
-                    self._values[key] = kept
+                if cached is not None:
+                    self._values[key] = cached

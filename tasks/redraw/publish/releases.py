@@ -1,4 +1,4 @@
-"""The published versions of a model, as their release records tell."""
+"""The published versions of a model, from their release records."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ def list_releases(request: ReleasesRequest) -> ReleaseList:
         request: The model and its bucket.
 
     Returns:
-        The release records, those of pruned versions too, and which version is live; none for a
-        model that was never published. Records that are damaged, or that a newer version of Redraw wrote,
-        are listed apart.
+        The release records, also of pruned versions, and the live version; none if the model was never
+        published. Records that are damaged, or that a newer version of Redraw wrote, are listed separately.
 
     Raises:
         InvalidRecord: The live pointer cannot be read.
@@ -36,7 +35,7 @@ def list_releases(request: ReleasesRequest) -> ReleaseList:
 
 
 def read_releases(storage: Storage, model: str) -> tuple[tuple[Release, ...], dict[int, UnreadableRecord]]:
-    """Every release record of a model, those of pruned versions too.
+    """Every release record of a model, also of pruned versions.
 
     Returns:
         The records, the newest weights first, and the versions whose record is damaged, or of a newer

@@ -1,6 +1,7 @@
-"""What model servers showed of a version: objects next to its report, which `prune` removes with it.
+"""The results of a version's rollouts: objects next to its report, which `prune` removes with it.
 
-No record of a version names these objects, for they come after it: they are shown, and decide nothing.
+No record of a version names these objects, because they are written later: they are shown, but decide
+nothing.
 """
 
 from __future__ import annotations
@@ -20,32 +21,30 @@ _logger = logging.getLogger(__name__)
 
 
 def keep_rollout(storage: Storage, rollout: Rollout) -> None:
-    """Store a result; if the bucket does not take it, the log says so, and nothing else fails."""
+    """Store a result; if the bucket refuses it, a warning is logged and nothing fails."""
     try:
         content = encode_record(rollout)
         name = attachment_name(rollout.model, rollout.version, _NAME, hashlib.sha256(content).hexdigest())
         storage.create(name, content)
     except AlreadyThere:
-        pass  # the same, to the second
-    except (InvalidRecord, StorageError) as err:  # what the servers showed counts all the same
+        pass  # the same result of the same second
+    except (InvalidRecord, StorageError) as err:  # the rollout itself succeeded
         _logger.warning("%s: its %s is not stored, and no page shows it: %s", rollout.uri, _NAME, err)
 
 
 def read_rollout(storage: Storage, model: ModelName, version: int) -> Rollout | None:
-    """What the servers showed when they were last asked; None if they never were.
-
-    Which is the last the storage says, by its own clock.
+    """The last rollout's result, by the storage's clock; None if there was no rollout.
 
     Raises:
-        InvalidRecord: It is no result, or one of something else.
+        InvalidRecord: It is no result, or the result of another version.
         StorageError: The bucket cannot be read.
     """
-    found = [
+    objects = [
         item for item in storage.walk(f"{reports_folder(model, version)}/") if item.name.endswith(f"-{_NAME}")
     ]
-    if not found:
+    if not objects:
         return None
-    last = max(found, key=lambda item: (item.written_at, item.generation))
+    last = max(objects, key=lambda item: (item.written_at, item.generation))
     content = storage.read(last.name)
     if content is None:  # pruned since
         return None

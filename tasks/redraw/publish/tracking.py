@@ -1,9 +1,10 @@
-"""Log a published version to MLflow: a run, a registered version, and the alias of what is live.
+"""Log a published version to MLflow: a run, a registered version, and the alias of the live version.
 
     release record ─► run: parameters, metrics, tags     live pointer ─► alias `live`
                   └─► registered version: URI, digest
 
-All of it is found again by the version's URI and digest, so that asking twice makes nothing twice.
+Run and registered version are found again by the version's URI and digest, so that a second call adds
+nothing.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ _logger = logging.getLogger(__name__)
 
 _ALIAS = "live"
 _FOLLOWED = _TRIES = 5
-# Where MLflow would write to itself, by libraries that its client does not bring.
+# Schemes of stores that MLflow would write to directly, with libraries that its client does not install.
 _STORES = {"", "file", "sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle"}
-# MLflow's own settings, as far as nobody sets them: by default it tries for minutes, and reports its use.
+# Defaults for MLflow's own settings: without them it retries for minutes, and reports its use.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -47,7 +48,7 @@ _CAN_PASS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDE
 
 
 def log_to_mlflow(request: LogToMlflowRequest) -> LoggedVersion:
-    """Log a version, and let the alias `live` name the version that is live.
+    """Log a version, and set the alias `live` to the live version.
 
     `MLFLOW_TRACKING_URI` names the server; MLflow takes its credentials from the environment.
 
@@ -60,10 +61,10 @@ def log_to_mlflow(request: LogToMlflowRequest) -> LoggedVersion:
     Raises:
         VersionNotFound: The version was never published, or is pruned; or none is live.
         VerificationFailed: Its records contradict each other.
-        SignatureInvalid: A public key is configured, and the version is not signed with its private one.
-        InvalidSetting: No server is named.
+        SignatureInvalid: A public key is configured, and the version is not signed with its private key.
+        InvalidSetting: No server is configured.
         TrackingUnavailable: The server does not answer.
-        TrackingRefused: The server does not take it.
+        TrackingRefused: The server refuses it.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     storage = open_storage(request.bucket)
@@ -95,7 +96,7 @@ def _server() -> str:
     """The server's host, for messages; its URI may hold a password."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    # It warns of each try; the error says it once.
+    # urllib3 warns of each try; the error is enough.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
@@ -126,20 +127,20 @@ def _errors_of(server: str) -> Iterator[None]:
     except ParseError as err:
         raise _unavailable(server, "none of MLflow's") from err
     except MlflowException as err:
-        said = isinstance(err, RestException)
+        is_reply = isinstance(err, RestException)
         if err.error_code in _CAN_PASS:
-            other = f"the error {err.error_code}" if said else "none of MLflow's"
-            raise _unavailable(server, _origin(err) or other) from err
+            fallback = f"the error {err.error_code}" if is_reply else "none of MLflow's"
+            raise _unavailable(server, _origin(err) or fallback) from err
         # Any other message may hold the whole URI.
         raise TrackingRefused(
             f"MLflow at {server}: expected it to take the version, got"
-            f" {one_line(err, 300).rstrip('.') if said else err.error_code}. The publication stands. See"
+            f" {one_line(err, 300).rstrip('.') if is_reply else err.error_code}. The publication stands. See"
             " MLFLOW_TRACKING_URI and its credentials."
         ) from err
 
 
 def _origin(err: BaseException) -> str:
-    """The kind of the error that an error comes of, such as `ConnectionRefusedError`; empty without one."""
+    """The type of an error's first cause, such as `ConnectionRefusedError`; empty if it has none."""
     name = ""
     while following := err.__cause__ or err.__context__:
         err, name = following, type(following).__name__
@@ -154,14 +155,14 @@ def _unavailable(server: str, got: str) -> TrackingUnavailable:
 
 
 def _register(client: MlflowClient, release: Release) -> ModelVersion:
-    """The registered version of a release, with its run: those that are there, or new ones."""
+    """The registered version of a release, with its run: existing or new."""
     from mlflow.exceptions import MlflowException
 
     for tries_left in range(_TRIES, 0, -1):
         try:
             return _registered_once(client, release)
         except MlflowException as err:
-            # Another one logs the same at the same time, or somebody deletes it.
+            # Another process logs the same version at the same time, or deletes it.
             if err.error_code not in _CHANGED_MEANWHILE or tries_left == 1:
                 raise
     raise AssertionError("a loop that returns or raises")
@@ -176,9 +177,9 @@ def _registered_once(client: MlflowClient, release: Release) -> ModelVersion:
         if err.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     experiment = _experiment(client, release.model)
-    found = _registered(client, release)
-    if not found:
-        made = client.create_model_version(
+    versions = _registered(client, release)
+    if not versions:
+        created = client.create_model_version(
             name=release.model,
             source=str(release.uri),
             run_id=complete_run(client, experiment, release),
@@ -186,22 +187,22 @@ def _registered_once(client: MlflowClient, release: Release) -> ModelVersion:
             description=f"Version {release.version}, digest {release.digest}",
             await_creation_for=0,
         )
-        found = _registered(client, release) or [made]
-    # Several are made at once, and by a request that MLflow's client repeats. The first stays, with its run.
-    first, *others = found
-    for other in others:
-        client.delete_model_version(release.model, other.version)
+        versions = _registered(client, release) or [created]
+    # Parallel calls, or requests that MLflow's client repeats, may create several. The first stays.
+    first, *duplicates = versions
+    for duplicate in duplicates:
+        client.delete_model_version(release.model, duplicate.version)
     _keep_run(client, experiment, release, first)
     return first
 
 
 def _keep_run(client: MlflowClient, experiment: str, release: Release, version: ModelVersion) -> None:
-    """Let a registered version's run be there, and be the only one."""
+    """Restore a registered version's run if it is deleted, and delete any other run of the release."""
     from mlflow.exceptions import MlflowException
 
     runs = find_runs(client, experiment, release)
-    for other in set(runs) - {version.run_id}:
-        client.delete_run(other)
+    for duplicate in set(runs) - {version.run_id}:
+        client.delete_run(duplicate)
     if version.run_id in runs:
         return
     try:
@@ -215,18 +216,18 @@ def _keep_run(client: MlflowClient, experiment: str, release: Release, version: 
 
 
 def _registered(client: MlflowClient, release: Release) -> list[ModelVersion]:
-    found = client.search_model_versions(f"name = '{release.model}'", max_results=10_000)
-    ours = [one for one in found if identity(release).items() <= one.tags.items()]
-    return sorted(ours, key=lambda one: int(one.version))
+    versions = client.search_model_versions(f"name = '{release.model}'", max_results=10_000)
+    matching = [version for version in versions if identity(release).items() <= version.tags.items()]
+    return sorted(matching, key=lambda version: int(version.version))
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
-    if found := client.get_experiment_by_name(name):
-        if found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+    if experiment := client.get_experiment_by_name(name):
+        if experiment.lifecycle_stage == "deleted":
+            client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
     try:
         return client.create_experiment(name)
     except MlflowException as err:
@@ -238,7 +239,7 @@ def _experiment(client: MlflowClient, name: str) -> str:
 def _follow_pointer(
     client: MlflowClient, storage: Storage, release: Release, registered: ModelVersion
 ) -> int | None:
-    """Let the alias name the live version, which is registered if it is not yet; returns its number."""
+    """Set the alias to the live version, and register that if necessary; returns its number in MLflow."""
     number: int | None = None
     for _ in range(_FOLLOWED):
         live = read_pointer(storage, release.model).version

@@ -16,7 +16,7 @@ _LONGEST_NAME = 250
 
 
 def complete_run(client: MlflowClient, experiment: str, release: Release) -> str:
-    """The id of the run of a release, complete."""
+    """Create or complete the run of a release; returns its id."""
     runs = find_runs(client, experiment, release)
     if not runs:
         tags = {
@@ -32,7 +32,7 @@ def complete_run(client: MlflowClient, experiment: str, release: Release) -> str
 
 
 def _fill(client: MlflowClient, run: str, release: Release) -> None:
-    """Write a run's parameters and metrics; those that are there already are the same."""
+    """Write a run's parameters and metrics; existing ones have the same values."""
     from mlflow.entities import Metric, Param
 
     moment, step = _milliseconds(release.checkpoint.trained_at), release.checkpoint.step
@@ -46,16 +46,16 @@ def _fill(client: MlflowClient, run: str, release: Release) -> None:
 
 
 def _metric_name(name: str) -> str:
-    """A metric's name as MLflow takes it: no other marks, and no path that another one could be, too."""
-    found = re.sub(r"[^\w.\- :/]", "_", name)[:_LONGEST_NAME]
-    return found if posixpath.normpath(f"a/{found}") == f"a/{found}" else re.sub("[./]", "_", found)
+    """A metric's name as MLflow accepts it: only some marks, and no path that resolves to another name."""
+    cleaned = re.sub(r"[^\w.\- :/]", "_", name)[:_LONGEST_NAME]
+    return cleaned if posixpath.normpath(f"a/{cleaned}") == f"a/{cleaned}" else re.sub("[./]", "_", cleaned)
 
 
 def find_runs(client: MlflowClient, experiment: str, release: Release) -> list[str]:
     """The ids of the runs of a release that are not deleted."""
-    wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in identity(release).items())
-    found = client.search_runs([experiment], wanted)
-    return sorted(run.info.run_id for run in found)
+    query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in identity(release).items())
+    runs = client.search_runs([experiment], query)
+    return sorted(run.info.run_id for run in runs)
 
 
 def identity(release: Release) -> dict[str, str]:
@@ -64,26 +64,26 @@ def identity(release: Release) -> dict[str, str]:
 
 
 def _parameters(release: Release) -> dict[str, Any]:
-    made, checkpoint, asked = release.provenance.made_by, release.checkpoint, release.provenance
-    found = {
+    made_by, checkpoint, provenance = release.provenance.made_by, release.checkpoint, release.provenance
+    parameters: dict[str, Any] = {
         "version": release.version,
         "step": checkpoint.step,
         "trained_at": checkpoint.trained_at,
         "weights": release.weights,
         "checkpoint": checkpoint.uri,
         "checkpoint_digest": checkpoint.digest,
-        "approved_by": asked.approved_by,
-        "dag_run": asked.dag_run,
-        **(
-            {} if made is None else {"definition_digest": made.definition_digest, "commit": made.git_revision}
-        ),
-        **(
-            {}
-            if made is None
-            else {"tensorflow": made.tensorflow, "keras": made.keras, "redraw": made.redraw}
-        ),
+        "approved_by": provenance.approved_by,
+        "dag_run": provenance.dag_run,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    if made_by is not None:
+        parameters |= {
+            "definition_digest": made_by.definition_digest,
+            "commit": made_by.git_revision,
+            "tensorflow": made_by.tensorflow,
+            "keras": made_by.keras,
+            "redraw": made_by.redraw,
+        }
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _milliseconds(time: str) -> int:

@@ -1,4 +1,4 @@
-"""Check a published version against its record, from the objects to the signature."""
+"""Check a published version: its records, objects, attachments and signatures."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from redraw.storage.opening import Storage, open_storage
 
 
 def verify_version(request: VerifyRequest) -> VerifyReport:
-    """Check a published version from end to end; every byte of it is read.
+    """Check a published version completely; every byte is read.
 
     Args:
         request: The version's URI, and the public key that must confirm its signature.
 
     Returns:
-        Every check by name, with its evidence. The signature's is not run without a key.
+        Every check by name, with its evidence. The signature check is not run without a key.
 
     Raises:
-        VerificationFailed: Something is not what the record says; the message names each.
+        VerificationFailed: A check failed; the message names each failed check.
         VersionNotFound: There is no such version.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
@@ -42,8 +42,8 @@ def verify_version(request: VerifyRequest) -> VerifyReport:
     checks = tuple(_checks(storage, release, claim, request.public_key))
     failed = [check for check in checks if check.status == "failed"]
     if failed:
-        found = "; ".join(f"{check.name}: {check.found}" for check in failed)
-        raise VerificationFailed(f"{release.uri}: {len(failed)} of {len(checks)} checks failed. {found}")
+        problems = "; ".join(f"{check.name}: {check.found}" for check in failed)
+        raise VerificationFailed(f"{release.uri}: {len(failed)} of {len(checks)} checks failed. {problems}")
     return VerifyReport(model=model, version=version, uri=release.uri, checks=checks, passed=True)
 
 
@@ -55,9 +55,9 @@ def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | 
         "content", release.uri, lambda: f"{demand_content(storage, claim)} bytes as they were exported"
     )
     passport = list_passport(release)
-    others = [name for name in release.attachments if name not in passport]
-    attachments = ", ".join(others) or "none"
-    yield _check("attachments", attachments, lambda: _demand_attachments(storage, release, others))
+    names = [name for name in release.attachments if name not in passport]
+    attachments = ", ".join(names) or "none"
+    yield _check("attachments", attachments, lambda: _demand_attachments(storage, release, names))
     if passport:
         yield _check("passport", ", ".join(passport), lambda: _demand_attachments(storage, release, passport))
     else:
@@ -96,7 +96,7 @@ def _not_run(name: str, looked_at: str, found: str, advice: str) -> Check:
 
 
 def _check(name: str, looked_at: str, demand: Callable[[], str]) -> Check:
-    """Run one check; storage that does not answer is no verdict, so it ends the command."""
+    """Run one check; an unavailable storage is no result of a check, so it ends the command."""
     try:
         found, passed = demand(), True
     except StorageUnavailable:

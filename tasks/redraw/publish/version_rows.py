@@ -1,4 +1,4 @@
-"""What a list says of each version and each model: the release record and the definition, in short."""
+"""The rows of lists of versions and models: short forms of release records and definitions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class VersionRow:
     """A version in a list.
 
     Attributes:
-        version: As `Release.version`, and so are the others of that record.
+        version: The version; fields without a description have the same meaning as in `Release`.
         trained_at: Of the checkpoint.
         step: Of the checkpoint.
         metrics: Of the checkpoint.
         lower_is_better: Of the checkpoint.
         passed: How many checks of the validation passed.
-        checks: How many there were, without those that had nothing to look at and block nothing.
-        waived: Those that a person waived.
-        pruned_at: When its objects were removed; None while they are there.
+        checks: How many checks there were, without those that had nothing to look at and block nothing.
+        waived: The checks that a person waived.
+        pruned_at: When its objects were removed; None if they were not.
     """
 
     version: int
@@ -62,18 +62,18 @@ class VersionPage:
 
     @property
     def rows(self) -> tuple[VersionRow, ...]:
-        """Those whose records can be read."""
+        """The versions whose records can be read."""
         return tuple(row for row in self.listed if isinstance(row, VersionRow))
 
     @property
     def unreadable(self) -> tuple[UnreadableVersion, ...]:
-        """The others."""
+        """The versions whose records cannot be read."""
         return tuple(row for row in self.listed if isinstance(row, UnreadableVersion))
 
 
 def row_of(release: Release) -> VersionRow:
-    """A release record's row."""
-    checks, asked = release.report.checks, release.report.waivers
+    """The row of a release record."""
+    checks, waivers = release.report.checks, release.report.waivers
     return VersionRow(
         version=release.version,
         trained_at=release.checkpoint.trained_at,
@@ -85,8 +85,10 @@ def row_of(release: Release) -> VersionRow:
         metrics=release.checkpoint.metrics,
         lower_is_better=release.checkpoint.lower_is_better,
         passed=sum(check.status == "passed" for check in checks),
-        checks=sum(check.status != "not_run" or not check.waived or check.name in asked for check in checks),
-        waived=tuple(check.name for check in checks if check.waived and check.name in asked),
+        checks=sum(
+            check.status != "not_run" or not check.waived or check.name in waivers for check in checks
+        ),
+        waived=tuple(check.name for check in checks if check.waived and check.name in waivers),
         asked_by=release.provenance.asked_by,
         dag_run=release.provenance.dag_run,
         pruned_at=release.pruned.pruned_at if release.pruned else None,
@@ -94,22 +96,22 @@ def row_of(release: Release) -> VersionRow:
 
 
 def headline_metric(rows: Iterable[VersionRow], bounded: Sequence[str] = ()) -> str | None:
-    """The metric that stands for a model where one is shown: the first of `ordered_metrics`; None without."""
+    """The metric that is shown for a model: the first of `ordered_metrics`; None if there are no metrics."""
     return next(iter(ordered_metrics(rows, bounded)), None)
 
 
 def ordered_metrics(rows: Iterable[VersionRow], bounded: Sequence[str] = ()) -> list[str]:
-    """The metrics of a model's newest version that has any, the one that stands for the model first.
+    """The metrics of a model's newest version that has any, the most important first.
 
-    Of the weights that are served, the one that the definition's `thresholds` name first; without, one of
-    which more is better; else the first by name.
+    Metrics of the served weights come first; of these, the metrics in the definition's `thresholds`, in their
+    order; then those for which more is better; then the others, by name.
 
     Args:
         rows: Versions, the newest weights first.
         bounded: The names in the definition's `thresholds`, in their order.
 
     Returns:
-        Their names; none where no version has metrics.
+        Their names; empty if no version has metrics.
     """
     newest = next((row for row in rows if row.metrics), None)
     if newest is None:
@@ -125,7 +127,7 @@ def ordered_metrics(rows: Iterable[VersionRow], bounded: Sequence[str] = ()) -> 
 
 
 def falls(name: str, lower_is_better: Collection[str]) -> bool:
-    """Whether less of a metric is better: of an average of one that is known to, and of every loss."""
+    """Whether less of a metric is better: a metric in `lower_is_better`, its average, or a loss."""
     plain = name.removeprefix(_AVERAGED)
     return plain in lower_is_better or plain.endswith("loss")
 
@@ -137,12 +139,12 @@ class ModelRow:
     Attributes:
         name: The definition's.
         summary: The first line of its docstring.
-        problem: Why its definition cannot be used; empty where it can.
+        problem: Why its definition cannot be used; empty if it can.
         live: The live version; None before the first.
         live_problem: Why the live pointer cannot be read; empty if it can.
-        versions: How many were published, the pruned ones included.
+        versions: How many were published, including pruned ones.
         recent: The last of them, the newest weights first.
-        owner: As `FoundModel`, and so are the others.
+        owner: Of the definition, like `schedule` and `metrics`.
     """
 
     name: ModelName
@@ -158,7 +160,7 @@ class ModelRow:
 
 
 def undescribed_row(model: FoundModel) -> ModelRow:
-    """A model as only its definition describes it, where the bucket cannot be read."""
+    """The row of a model before its bucket is read: only what the definition says."""
     name = ModelName(model.name)
     return ModelRow(
         name=name,

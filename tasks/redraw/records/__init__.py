@@ -1,9 +1,9 @@
-"""What passes from stage to stage: small frozen dataclasses in JSON, never a tensor.
+"""The records that stages pass on: small frozen dataclasses in JSON, without tensors.
 
     TrainingRun ─► Checkpoint ─► ExportedModel ─► ValidationReport ─► Release
 
-Only the standard library is imported here: the operators read records in an
-interpreter that may have no TensorFlow.
+This package imports only the standard library, because operators read records in an interpreter that may have
+no TensorFlow.
 """
 
 from redraw.records.base import Record as Record

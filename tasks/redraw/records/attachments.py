@@ -1,4 +1,4 @@
-"""What validation leaves next to a version as JSON, read again: anybody may have written it."""
+"""Read the JSON files that validation attaches to a version; anybody may have written them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a definition says of its model for the model card; each as `ModelDefinition` has it."""
+    """A definition's description of its model, for the model card: attributes of `ModelDefinition`."""
 
     owner: str = ""
     license: str = ""
@@ -42,11 +42,11 @@ class Latency:
 
     Attributes:
         rows: Of each request.
-        p50_ms: Half of them were answered within this, in milliseconds.
-        p95_ms: 95 of 100 were.
-        p99_ms: 99 of 100 were.
-        rows_per_second: In the time that they took.
-        runs: How many requests there were.
+        p50_ms: Time within which half of the requests were answered, in milliseconds.
+        p95_ms: The same for 95 of 100 requests.
+        p99_ms: The same for 99 of 100 requests.
+        rows_per_second: Rows answered per second.
+        runs: The number of requests.
     """
 
     rows: Count
@@ -82,10 +82,10 @@ def read_description(content: bytes) -> Description:
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenRequest:
-    """A request for a signature, and what TensorFlow's C++ runtime answered when the export was validated.
+    """A request for a signature, and the answer of TensorFlow's C++ runtime during validation.
 
     Attributes:
-        inputs: Input name to values, as the command `ask` takes them.
+        inputs: Input name to values, in the form of the command `ask`.
         outputs: Output name to values.
     """
 
@@ -95,10 +95,10 @@ class GoldenRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenRequests:
-    """What a model server has to answer.
+    """The recorded requests that a model server must answer.
 
     Attributes:
-        signatures: Signature name to its request; none of signatures whose answers vary, or are too large.
+        signatures: Signature name to its request; without signatures whose answers vary, or are too large.
         tolerance: How much floats may differ, absolute and relative.
     """
 
@@ -107,18 +107,22 @@ class GoldenRequests:
 
 
 def read_golden(content: bytes) -> GoldenRequests:
-    """Read `golden.json`; raises as `read_latency`."""
+    """Read `golden.json`.
+
+    Raises:
+        InvalidRecord: It is something else.
+    """
     return decode_attachment(GoldenRequests, content)
 
 
-def decode_attachment(cls: type[T], content: bytes, field: str = "", known: int = ATTACHMENT_SCHEMA) -> T:
-    """Read JSON as a dataclass; keys that it does not have are passed over.
+def decode_attachment(cls: type[T], content: bytes, field: str = "", newest: int = ATTACHMENT_SCHEMA) -> T:
+    """Read JSON as a dataclass; unknown keys are ignored.
 
     Args:
         cls: The dataclass.
         content: One JSON object.
         field: The only field of the dataclass, if the object of schema 0 was its value.
-        known: The newest schema number that is known of it.
+        newest: The newest schema number that can be read.
 
     Raises:
         NewerRecord: A newer version of Redraw wrote it.
@@ -130,7 +134,7 @@ def decode_attachment(cls: type[T], content: bytes, field: str = "", known: int 
             raise JsonMismatch("expected an object")
         if field and not isinstance(value.get(SCHEMA), int):
             value = {field: value}
-        value = check_schema(value, known, cls.__name__.strip("_").lower())
+        value = check_schema(value, newest, cls.__name__.strip("_").lower())
         names = {declared.name for declared in fields(cls)}  # type: ignore[arg-type]
         return decode_dataclass(cls, {key: item for key, item in value.items() if key in names})
     except (ValueError, RecursionError) as err:
@@ -141,14 +145,14 @@ def decode_attachment(cls: type[T], content: bytes, field: str = "", known: int 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedMetric:
-    """A metric of what is served, measured on the same held-out requests.
+    """A metric of an export and of the live version, measured on the same held-out requests.
 
     Attributes:
         name: The metric's.
-        here: Its value; None for one that is no number.
-        live: The same of the live version.
+        here: The export's value; None if it is no number.
+        live: The live version's value.
         lower_is_better: Whether less of it is better.
-        error: By how much the difference may be off, at 99 % confidence; None if nobody knows.
+        error: The error of the difference, at 99 % confidence; None if it is unknown.
     """
 
     name: str
@@ -164,8 +168,8 @@ class MeasuredMetrics:
 
     Attributes:
         against: The live version.
-        metrics: Those that both were measured by, the one that stands for the model first.
-        worse: Why the export should not take the live version's place by itself; empty if it may.
+        metrics: The metrics of both, the most important first.
+        worse: Why the export should not replace the live version automatically; empty if it may.
     """
 
     against: int

@@ -1,8 +1,7 @@
-"""What every record can do: become JSON, and come back from it, checked.
+"""The base class of records, which converts them to JSON and back, with checks.
 
-Each record names its kind under the key `record`, so that one stage's record is
-never taken for another's, and the number of its form under `schema`, so that a reader refuses
-what a newer version of Redraw wrote.
+Each record names its kind under the key `record`, so that no stage takes it for another kind, and the number
+of its form under `schema`, so that a reader refuses records of a newer version of Redraw.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from redraw.records.schema import SCHEMA, check_schema
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What every record can do: become JSON, and come back from it, checked.
+    """The base class of records, which converts them to JSON and back, with checks.
 
     Attributes:
         schema: The number of the form that this version writes. Raise it with every key that is added,
-            renamed or removed, for readers refuse keys that they do not know; and keep reading the old form.
+            renamed or removed, because readers refuse unknown keys; and keep reading the old form.
     """
 
     schema: ClassVar[int] = 1
@@ -38,12 +37,12 @@ class Record:
         return {"record": type(self).__name__, SCHEMA: self.schema, **encode_dataclass(self)}
 
     def stored(self) -> Self:
-        """The record as a bucket keeps it: without what only a command prints."""
+        """The record as it is stored in a bucket: without fields that only commands print."""
         printed = {declared.name: () for declared in fields(self) if declared.metadata.get("printed")}
         return replace(self, **printed) if printed else self
 
     def to_bytes(self) -> bytes:
-        """The record as a file's content, for people to read too."""
+        """The record as the content of a file, indented."""
         return json.dumps(self.to_json(), indent=2, allow_nan=False).encode()
 
     @classmethod
@@ -51,15 +50,15 @@ class Record:
         """Read a record of this kind.
 
         Args:
-            value: What `to_json` gave: a JSON object.
+            value: The result of `to_json`: a JSON object.
 
         Returns:
             The record.
 
         Raises:
             NewerRecord: A newer version of Redraw wrote it.
-            InvalidRecord: Another kind of record, a missing or unknown key, or a
-                value of a wrong type; the message names the key.
+            InvalidRecord: It is another kind of record, has a missing or unknown key, or a value of a wrong
+                type; the message names the key.
         """
         return cls._decoded(value, "Pass the record that the stage before this one printed.")
 
@@ -87,12 +86,12 @@ class Record:
 
         Args:
             text: The content.
-            where: What the file is called, for messages.
-            most: The largest content that is read.
+            where: The file's name, for messages.
+            most: The largest length that is accepted.
 
         Raises:
-            NewerRecord: As `from_json`.
-            InvalidRecord: As `from_json`; or it is no JSON, too long or too deep.
+            NewerRecord: A newer version of Redraw wrote it.
+            InvalidRecord: It is no JSON, too long or too deep, or no record of this kind.
         """
         try:
             return cls._decoded(parse_json(text, most), "Find out who wrote it.")
@@ -104,7 +103,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class UnreadableRecord:
-    """A record that is left out of a list: where it is, and why it cannot be read."""
+    """A record that a list leaves out: its URI, and why it cannot be read."""
 
     uri: str
     reason: str

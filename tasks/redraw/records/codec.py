@@ -1,10 +1,10 @@
 """Dataclasses to JSON and back, strict about keys and types; standard library only.
 
-A field may carry `metadata={"key": "from"}` when its JSON key is no Python name.
+A field may have `metadata={"key": "from"}` if its JSON key is no Python name.
 
-Written here instead of taken from a library. To import pydantic takes longer than a whole command such as
-`redraw releases --help`, and it refuses names that are not UTF-8, which files may have. The messages of
-msgspec name neither the value that was received nor the key within a mapping.
+No library does this: importing pydantic takes longer than a whole command such as `redraw releases --help`,
+and it refuses names that are not UTF-8, which files may have. The messages of msgspec name neither the
+received value nor the key within a mapping.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from redraw.errors import InvalidRecord
 
 T = TypeVar("T")
 
-# What a value may be at most if its form says nothing else: characters, items, and a signed number's bits.
+# Limits of values whose form sets no other: characters, items, and a signed number's bits.
 _LONGEST_TEXT, _LONGEST_KEY, _MOST_ITEMS, _MOST_BITS = 1 << 18, 1 << 14, 1_000_000, 63
 
 
@@ -34,9 +34,9 @@ def json_key(declared: Field[Any]) -> str:
 
 
 class _Key(NamedTuple):
-    """A field as JSON has it: its name in Python, its type, and the kind of name or URI that it holds.
+    """A field in JSON: its name in Python, its type, and the class that parses its names or URIs.
 
-    One that only commands print is left out if it is empty: no stored record has it.
+    A field that only commands print is left out if it is empty: no stored record has it.
     """
 
     name: str
@@ -48,7 +48,7 @@ class _Key(NamedTuple):
 
 @cache
 def _keys(cls: Any) -> dict[str, _Key]:
-    """JSON key to field; worked out once for each class, for that takes longer than a whole decoding."""
+    """JSON key to field; computed once for each class, because that takes longer than decoding a record."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {
         json_key(f): _Key(
@@ -63,7 +63,7 @@ def _keys(cls: Any) -> dict[str, _Key]:
 
 
 def encode_dataclass(value: Any) -> dict[str, Any]:
-    """A dataclass instance as JSON values; records inside keep their `record` key."""
+    """A dataclass instance as JSON values; records in it keep their `record` key."""
     return {
         key: _encode(content)
         for key, field in _keys(value.__class__).items()
@@ -84,23 +84,23 @@ def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
     _expect(isinstance(value, Mapping), value, "", f"a {cls.__name__}")
     keys = _keys(cast(Any, cls))
     if unknown := sorted(set(value) - set(keys), key=str):
-        raise JsonMismatch(f"unknown key {shorten(unknown[0])}; expected {_listed(keys)}")
+        raise JsonMismatch(f"unknown key {shorten(unknown[0])}; expected {_join(keys)}")
     arguments = {}
     for key, field in keys.items():
         if key in value:
             arguments[field.name] = _decode(field.hint, value[key], key)
         elif field.required:
-            raise JsonMismatch(f"key {key!r} is missing; expected {_listed(keys)}")
+            raise JsonMismatch(f"key {key!r} is missing; expected {_join(keys)}")
     return cls(**arguments)
 
 
 def parse_names(value: Any) -> None:
-    """Make what a frozen dataclass declares as a name or a URI such, while the instance is made.
+    """Parse the names and URIs that a frozen dataclass declares, while an instance is made.
 
-    So they are parsed where they arrive, from JSON or from a caller, and nowhere below.
+    So they are parsed when they arrive, from JSON or from a caller, and not again later.
 
     Raises:
-        InvalidName: One has a form that could lead somewhere else.
+        InvalidName: A name has a form that could lead somewhere else.
     """
     for field in _keys(value.__class__).values():
         if field.parse is not None:
@@ -123,7 +123,7 @@ def _parsed_type(hint: Any) -> type[str] | None:
     return hint if isinstance(hint, type) and issubclass(hint, str) and hint is not str else None
 
 
-def _listed(keys: Mapping[str, Any]) -> str:
+def _join(keys: Mapping[str, Any]) -> str:
     return ", ".join(keys)
 
 
@@ -136,7 +136,7 @@ def _encode(value: Any) -> Any:
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_encode(item) for item in value]
-    # A name or a URI is stored as the plain text that it is.
+    # A name or a URI is stored as plain text.
     return str(value) if isinstance(value, str) else value
 
 
@@ -150,7 +150,7 @@ def _decode(hint: Any, value: Any, key: str) -> Any:
     if origin in (Union, types.UnionType):
         return _decode_union(arguments, value, key)
     if origin is Literal:
-        return _expect(value in arguments, value, key, "one of " + _listed(dict.fromkeys(arguments)))
+        return _expect(value in arguments, value, key, "one of " + _join(dict.fromkeys(arguments)))
     if origin is tuple:
         _expect(isinstance(value, list), value, key, "a list")
         _expect(len(value) <= _MOST_ITEMS, len(value), key, f"at most {_MOST_ITEMS} items")
@@ -211,8 +211,8 @@ def _expect(fits: object, value: Any, key: str, expected: str) -> Any:
 
 
 def shorten(value: object) -> str:
-    """A value for a message, on one line and not all of a long one."""
-    # The text of a huge number is refused by Python itself.
+    """A value for a message, on one line; a long one is cut."""
+    # Python itself refuses to format a huge number.
     text = "a huge number" if isinstance(value, int) and value.bit_length() > 1024 else repr(value)
     return _shortened(text)
 

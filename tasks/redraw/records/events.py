@@ -1,4 +1,4 @@
-"""What has changed about a published model: in the records that commands print, and for webhooks."""
+"""Events of a published model, for the records that commands print and for webhooks."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ EventKind = Literal["push", "live", "rollback", "label", "unlabel", "pin", "unpi
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEvent:
-    """One change of a published model; made of what the bucket keeps, so that it can be made again.
+    """One change of a published model, derived from the records in its bucket.
 
     Attributes:
-        kind: What was done.
+        kind: The kind of change.
         source: The model: `gs://BUCKET/MODEL`.
         version: The version that was published, made live, marked or removed.
         at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
-        by: Who asked for it.
-        reason: Why; empty if nobody said.
-        label: Of `label` and `unlabel`: which.
+        by: Who requested it.
+        reason: Why; empty if no reason was given.
+        label: For `label` and `unlabel`, the label.
         digest: The version's; None if its release record cannot be read.
         metrics: Of the version's checkpoint, when it was trained.
-        id: The same each time that this change is announced, and of no other change.
-        undelivered: Which webhooks did not take it, and why.
+        id: Unique for the change, and the same each time that it is announced.
+        undelivered: Which webhooks did not accept it, and why.
     """
 
     kind: EventKind
@@ -45,16 +45,16 @@ class ModelEvent:
     undelivered: tuple[str, ...] = ()
 
     def identified(self, repeat: int = 0) -> ModelEvent:
-        """The same with its id.
+        """The event with its id.
 
         Args:
-            repeat: How many changes that read alike were made in the same second before it.
+            repeat: The number of equal changes in the same second before it.
         """
         parts = [self.kind, self.source, self.version, self.at, self.by, self.reason, self.label, repeat]
         return replace(self, id=hashlib.sha256(json.dumps(parts, allow_nan=False).encode()).hexdigest())
 
     def to_cloud_event(self) -> dict[str, Any]:
-        """The event as CloudEvents has it, in JSON's structured mode.
+        """The event as a CloudEvent in JSON's structured mode.
 
         Source:
             https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
@@ -72,7 +72,7 @@ class ModelEvent:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What is said of the change, as JSON values."""
+        """The event's data, as JSON values."""
         return {
             "kind": self.kind,
             "model": self.source.name,
@@ -87,5 +87,5 @@ class ModelEvent:
 
 
 def events_field() -> Any:
-    """A record's field for the events of the command that prints it: stored nowhere, and never compared."""
+    """A record's field for the events of the command that prints it; it is neither stored nor compared."""
     return field(default=(), compare=False, metadata={"printed": True})

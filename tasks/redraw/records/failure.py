@@ -1,4 +1,4 @@
-"""Why a task failed, for whatever comes after it: a branch, a notifier, a page."""
+"""Why a task failed, for the next task, a notifier or a page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from redraw.records.base import Record
 from redraw.records.forms import ShortText
 
-# What differs between two failures of one kind: paths, digests and numbers.
+# The parts that differ between failures of one kind: paths, digests and numbers.
 _PARTICULAR = re.compile(r"(gs:/)?(/[\w.=+@-]+)+|\b[0-9a-f]{8,}\b|\d+")
 
 
@@ -17,11 +17,11 @@ class StageFailure(Record):
     """How a task of one of Redraw's operators failed.
 
     Attributes:
-        model: As it was asked for, whether there is such a model or not.
+        model: The requested model, whether it exists or not.
         stage: The stage that the task runs.
         error: The error's name: one of `redraw.errors`, or Airflow's.
-        message: What it says, in one line.
-        retryable: Whether the same may succeed later without a change.
+        message: Its message, in one line.
+        retryable: Whether the same request may succeed later without a change.
     """
 
     model: ShortText
@@ -32,7 +32,7 @@ class StageFailure(Record):
 
 
 def wording_of(message: str) -> str:
-    """A message without what differs between failures of one kind: equal ones are shown once.
+    """A message without the parts that differ between failures of one kind, for grouping them.
 
     Example:
         >>> wording_of("gs://a/100-0123456789ab: 2 parts are missing")

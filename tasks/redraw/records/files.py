@@ -1,4 +1,4 @@
-"""Files by name and checksums, as a manifest and a record list them; standard library only."""
+"""Lists of files with names and checksums, for manifests and records; standard library only."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from redraw.records.base import Record
 from redraw.records.forms import Count, Crc32c, Digest, ObjectName
 
-# Where verifiers of OpenSSF model-signing look for a model's signature; it is none of the model's files.
+# The name of the signature for verifiers of OpenSSF model-signing; it does not belong to the model's files.
 SIGNATURE_FILE = "model.sig"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListedFile:
-    """One file of a tree, as it was read once.
+    """One file of a folder, with its checksums.
 
     Attributes:
-        name: Relative to the tree's root, with forward slashes.
+        name: Relative to the folder, with forward slashes.
         size: In bytes.
-        crc32c: Its checksum as Cloud Storage keeps it, an unsigned 32-bit number.
+        crc32c: Its checksum as in Cloud Storage, an unsigned 32-bit number.
         sha256: Of its content, in hex.
     """
 
@@ -34,15 +34,15 @@ class ListedFile:
 class FileList(Record):
     """Every file of an export, sorted by name: the content of `<export>.files.json`.
 
-    Export reads each file for its digest anyway. With the list a push need not read them
-    again before it knows where they go: it holds each one to its digest while it sends it.
+    Export reads each file for its digest anyway. With the list, a push need not read the files before it
+    claims a version: it checks each file against its digest while it uploads it.
     """
 
     files: tuple[ListedFile, ...]
 
 
 def list_files(files: Iterable[ListedFile]) -> tuple[ListedFile, ...]:
-    """The files without the place where they lie: what the list and a version's manifest hold."""
+    """The files without their paths, for the list and a version's manifest."""
     return tuple(
         ListedFile(name=file.name, size=file.size, crc32c=file.crc32c, sha256=file.sha256) for file in files
     )

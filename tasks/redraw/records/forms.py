@@ -1,6 +1,6 @@
-"""The forms that the values of records have, beyond their types: checked where a record is decoded.
+"""The forms of values in records, beyond their types, which are checked when a record is decoded.
 
-A field declares its form as its type: `digest: Digest`. What is made in Python is not checked.
+A field declares its form as its type: `digest: Digest`. Records that are made in Python are not checked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VERSION_DIGITS = 16
 
 @dataclass(frozen=True)
 class Form:
-    """What a value has to be beyond its type: for the message, and to check it."""
+    """The form of a value beyond its type: a description for messages, and a check."""
 
     expected: str
     fits: Callable[[Any], object]
@@ -44,8 +44,8 @@ def _is_valid(check: Callable[[str], str]) -> Callable[[str], bool]:
 
 
 def _is_shape(sizes: tuple[int | None, ...]) -> bool:
-    known = [1 if size is None else size for size in sizes]
-    return len(known) <= HIGHEST_RANK and min(known, default=0) >= 0 and math.prod(known) < _MOST_ELEMENTS
+    least = [1 if size is None else size for size in sizes]
+    return len(least) <= HIGHEST_RANK and min(least, default=0) >= 0 and math.prod(least) < _MOST_ELEMENTS
 
 
 def _is_amount(number: float) -> bool:

@@ -1,4 +1,4 @@
-"""JSON that anybody may have written, parsed within limits of size and depth."""
+"""Parse untrusted JSON, with limits of size and depth."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from redraw.records.codec import JsonMismatch
 
-# The largest record and live pointer, in bytes; a manifest of 10,000 files takes as much.
+# The largest record, in bytes: about that of a manifest of 10,000 files.
 RECORD_BYTES = 2 << 20
 _DEEPEST = 100
 
@@ -17,8 +17,8 @@ def parse_json(text: str | bytes, most: int = RECORD_BYTES, deepest: int = _DEEP
 
     Args:
         text: The JSON.
-        most: Its length at most, in bytes or characters.
-        deepest: How many lists and objects may stand in each other.
+        most: The largest length, in bytes or characters.
+        deepest: The largest depth of nested lists and objects.
 
     Returns:
         The JSON value.

@@ -1,4 +1,4 @@
-"""The rows of a restore ledger, for who writes one and for who shows one: only the standard library."""
+"""The rows of a restore ledger, for its writer and its readers; standard library only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from redraw.records.forms import Shape, ShortText
 
-# The number of the ledger's form, as `Record.schema` is a record's.
+# The number of the ledger's form, like `Record.schema`.
 LEDGER_SCHEMA = 2
 
 
@@ -15,11 +15,11 @@ class Served:
     """A variable of the SavedModel and the checkpoint tensor that holds its value.
 
     Attributes:
-        variable: What it is called in the drawn network.
+        variable: Its name in the drawn network.
         key: The checkpoint's tensor.
-        dtype: TensorFlow's name of it.
+        dtype: TensorFlow's name of its dtype.
         shape: Its dimensions.
-        saved_as: The tensor of the SavedModel's own bundle; empty until it is written.
+        saved_as: The tensor in the SavedModel's bundle; empty until it is written.
     """
 
     variable: str

@@ -1,4 +1,4 @@
-"""What training, the catalogue and the export leave for the stage after them, and where it came from."""
+"""The records of training, the catalogue and the export, with their provenance."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from redraw.uri import Uri
 
 WeightsKind = Literal["raw", "average"]
 CheckpointFormat = Literal["tensor_bundle", "saver_v1", "keras", "keras_weights", "keras_h5"]
-# Name to value; None of one that is NaN or infinite, for JSON has no such numbers.
+# Name to value; None if it is NaN or infinite, because JSON has no such numbers.
 Metrics = Mapping[ShortText, float | None]
 
 
 def finite_metrics(metrics: Metrics) -> dict[str, float | None]:
-    """Metrics as records have them: None in place of what is NaN or infinite."""
+    """Metrics for a record: NaN and infinite values become None."""
     return {
         name: value if value is not None and math.isfinite(value) else None for name, value in metrics.items()
     }
@@ -36,7 +36,7 @@ def format_metrics(metrics: Metrics, form: str = ".4g") -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun(Record):
-    """What `train` leaves behind: a folder with checkpoints and metrics.
+    """The result of `train`: a folder with checkpoints and metrics.
 
     Attributes:
         model: The definition's name.
@@ -57,29 +57,28 @@ class TrainingRun(Record):
     warm_start: Uri | None = None
 
     def __post_init__(self) -> None:
-        """Parse its names and URIs, and drop what is no number: older records hold NaN as it is."""
+        """Parse its names and URIs, and replace metrics that are NaN, which older records have, by None."""
         super().__post_init__()
         object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint(Record):
-    """One whole checkpoint, in the catalogue or wherever it was found.
+    """A complete checkpoint, in the catalogue or elsewhere.
 
     Attributes:
         model: The definition's name.
-        uri: The folder that holds its files and this record; of one that is in no catalogue, or
-            there by reference, its file, or the prefix of its files.
-        prefix: The files' common name in the folder, as TensorFlow means it; empty where
-            `uri` says it all.
-        format: How the files are laid out.
+        uri: In the catalogue, the folder with its files and this record; otherwise, or if the catalogue only
+            refers to it, its file, or the prefix of its files.
+        prefix: TensorFlow's prefix of the files in the folder; empty if `uri` is the prefix or the file.
+        format: The format of its files.
         step: The training step it was saved at.
         trained_at: When it was saved, in UTC, `YYYY-MM-DDTHH:MM:SSZ`.
         digest: SHA-256 over every tensor's key, dtype, shape and checksum, in hex.
         size_bytes: Of all its files.
         metrics: The evaluation at that step.
         run: The training run that saved it.
-        averages: Whether it holds a moving average of the weights in addition to the raw ones.
+        averages: Whether it has a moving average of the weights in addition to the raw ones.
         lower_is_better: The metrics of which `--best` takes the lowest.
     """
 
@@ -97,19 +96,19 @@ class Checkpoint(Record):
     lower_is_better: tuple[ShortText, ...] = ()
 
     def __post_init__(self) -> None:
-        """Parse its names and URIs, and drop what is no number: older records hold NaN as it is."""
+        """Parse its names and URIs, and replace metrics that are NaN, which older records have, by None."""
         super().__post_init__()
         object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
     @property
     def files_uri(self) -> Uri:
-        """What to open: its file, or the prefix of its files."""
+        """The URI to open: its file, or the prefix of its files."""
         return self.uri / self.prefix if self.prefix else self.uri
 
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerSummary:
-    """How many tensors went where; the ledger itself is a file next to the export.
+    """The numbers of tensors in the restore ledger; the ledger itself is a file next to the export.
 
     Attributes:
         served: Variables of the SavedModel, each with its source in the checkpoint.
@@ -122,19 +121,19 @@ class LedgerSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedModel(Record):
-    """A SavedModel on disk, and what it was made of.
+    """A SavedModel on disk, and its checkpoint and code.
 
     Attributes:
         model: The definition's name.
         uri: The SavedModel's folder.
         digest: SHA-256 over the files' names and contents, in hex.
         size_bytes: Of all its files.
-        signatures: What it serves.
-        checkpoint: Where its weights came from.
+        signatures: The signatures that it serves.
+        checkpoint: The checkpoint of its weights.
         weights: Which of the checkpoint's weights it serves.
         ledger: The restore ledger's sums.
         ledger_uri: The restore ledger, a JSON file.
-        made_by: The code that made it; None in records of exports that did not say so.
+        made_by: The code that made it; None in records of older versions of Redraw.
     """
 
     model: ModelName
@@ -154,9 +153,9 @@ class MadeBy:
     """The code that made an export.
 
     Attributes:
-        definition_digest: SHA-256, in hex, of the sources that the definition is written in.
-        git_revision: The commit that they were checked out at; None where they are in no repository.
-        git_dirty: Whether that repository had uncommitted changes; None as before.
+        definition_digest: SHA-256, in hex, of the definition's source files.
+        git_revision: The commit of these files; None if they are in no repository.
+        git_dirty: Whether that repository had uncommitted changes; None if there is none.
         tensorflow: Its version.
         keras: Its version.
         python: Its version.
@@ -176,15 +175,15 @@ class MadeBy:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What stands behind a release in addition to its checkpoint and its report.
+    """The origin of a release, in addition to its checkpoint and its report.
 
     Attributes:
-        made_by: The code that made the export; None where the export's record did not say so.
+        made_by: The code that made the export; None if the export's record has none.
         report_digest: SHA-256, in hex, of the validation report's JSON.
-        asked_by: The Airflow user, or the user and machine of a push by hand.
-        dag_run: `<dag>/<run>` of the push; None for one by hand.
+        asked_by: The Airflow user, or the user and machine of a manual push.
+        dag_run: `<dag>/<run>` of the push; None for a manual one.
         try_number: Which try of its task it was.
-        approved_by: Who approved the publication; None where nobody was asked.
+        approved_by: Who approved the publication; None if no approval was needed.
     """
 
     made_by: MadeBy | None

@@ -1,6 +1,6 @@
-"""How far a training is: what its stage logs, and what its task makes of that for people who watch.
+"""The progress of a training: the log lines of its stage, and a record that its task makes of them.
 
-The stage writes lines for people, by the functions here; the operator reads the same lines.
+The stage logs lines for people with the functions here; the operator parses the same lines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from redraw.records.forms import Count, ShortText
 from redraw.records.making import Metrics, format_metrics
 from redraw.uri import Uri
 
-# As many points as a curve has room for: of more, every second one goes.
+# The most points of a curve; if there are more, every second one is dropped.
 _MOST_POINTS = 240
 _MOST_MEASURED = 100
 _STEP = re.compile(r"step (\d{1,18})/(\d{1,18}), (\S{1,20}) steps/s, loss (\S{1,30})")
@@ -25,7 +25,7 @@ _VALUE = re.compile(r"(\S{1,200}) (not a number|\S{1,30})")
 
 @dataclass(frozen=True, kw_only=True)
 class LossPoint:
-    """The loss of the last batch, at a step; None for what is no number."""
+    """The loss of the last batch at a step; None if it is no number."""
 
     step: Count
     loss: float | None
@@ -33,7 +33,7 @@ class LossPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredStep:
-    """What an evaluation measured, after a step."""
+    """The metrics of an evaluation after a step."""
 
     step: Count
     metrics: Metrics
@@ -41,16 +41,16 @@ class MeasuredStep:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingProgress(Record):
-    """A training that runs, or how far it came.
+    """The progress of a training.
 
     Attributes:
         model: The definition's name.
-        run: The run's name, as TensorBoard has it.
+        run: The run's name, as in TensorBoard.
         uri: The folder of the run.
         step: The last step that was reported.
-        steps: How many there will be; 0 before the first report.
+        steps: The total number of steps; 0 before the first report.
         steps_per_second: Since the report before.
-        losses: The course of the loss, of at most 240 steps.
+        losses: The loss at up to 240 steps.
         measured: The last evaluations, at most 100.
     """
 
@@ -65,37 +65,37 @@ class TrainingProgress(Record):
 
 
 def step_line(step: int, steps: int, rate: float, loss: float) -> str:
-    """What a training logs while it goes on."""
+    """The log line of a training step."""
     return f"step {step}/{steps}, {rate:.3g} steps/s, loss {loss:.4f}"
 
 
 def measured_line(step: int, metrics: Metrics) -> str:
-    """What it logs after an evaluation."""
+    """The log line of an evaluation."""
     return f"step {step}: {format_metrics(metrics, '.4f')}"
 
 
 def follow_line(progress: TrainingProgress, line: str) -> TrainingProgress:
-    """The progress after a line of the stage's log; the same after any other line."""
-    if found := _STEP.fullmatch(line):
-        step, loss = int(found[1]), _number(found[4])
+    """The progress after a line of the stage's log; other lines change nothing."""
+    if match := _STEP.fullmatch(line):
+        step, loss = int(match[1]), _number(match[4])
         before = [point for point in progress.losses if point.step < step]
         if len(before) >= _MOST_POINTS:
             before = before[::2]
         return replace(
             progress,
             step=step,
-            steps=int(found[2]),
-            steps_per_second=_number(found[3]),
+            steps=int(match[2]),
+            steps_per_second=_number(match[3]),
             losses=(*before, LossPoint(step=step, loss=loss)),
         )
-    if found := _MEASURED.fullmatch(line):
-        metrics = {name: _number(value) for name, value in _VALUE.findall(found[2].replace(",", " "))}
-        step = int(found[1])
-        kept = [one for one in progress.measured if one.step < step][1 - _MOST_MEASURED :]
+    if match := _MEASURED.fullmatch(line):
+        metrics = {name: _number(value) for name, value in _VALUE.findall(match[2].replace(",", " "))}
+        step = int(match[1])
+        earlier = [point for point in progress.measured if point.step < step][1 - _MOST_MEASURED :]
         return replace(
             progress,
             step=max(step, progress.step),
-            measured=(*kept, MeasuredStep(step=step, metrics=metrics)),
+            measured=(*earlier, MeasuredStep(step=step, metrics=metrics)),
         )
     return progress
 

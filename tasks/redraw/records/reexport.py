@@ -1,7 +1,4 @@
-"""What became of a batch of checkpoints: the record of `reexport`, one row a checkpoint.
-
-As `redraw.records`, this is JSON, and needs only the standard library.
-"""
+"""The record of `reexport`: the results of a batch, one row for each checkpoint; standard library only."""
 
 from __future__ import annotations
 
@@ -25,13 +22,13 @@ class ReexportedCheckpoint:
     """One checkpoint of a batch.
 
     Attributes:
-        uri: As it was asked for.
-        outcome: What became of it.
+        uri: The requested URI.
+        outcome: The result.
         seconds: How long it took.
-        step: Its training step; None where the checkpoint cannot be read.
-        trained_at: When it was saved; None as `step`.
-        version: The version that holds it; None where it failed.
-        digest: Of the export; None where it failed.
+        step: Its training step; None if the checkpoint cannot be read.
+        trained_at: When it was saved; None if the checkpoint cannot be read.
+        version: The version with its weights; None if it failed.
+        digest: Of the export; None if it failed.
         reason: Why it failed, in one line; empty otherwise.
     """
 
@@ -47,14 +44,14 @@ class ReexportedCheckpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class ReexportReport(Record):
-    """A batch, checkpoint by checkpoint, in the order asked for.
+    """The results of a batch, in the requested order.
 
     Attributes:
         model: The definition's name.
         bucket: `gs://` URI of the model bucket.
-        checkpoints: What became of each.
+        checkpoints: The result of each.
         seconds: Of the whole batch, without the start of its process.
-        events: As `Release`.
+        events: The events that were sent to webhooks; only printed.
     """
 
     model: ModelName
@@ -64,14 +61,14 @@ class ReexportReport(Record):
     events: tuple[ModelEvent, ...] = events_field()
 
     def equal_failures(self) -> tuple[tuple[ReexportedCheckpoint, ...], ...]:
-        """Those that failed, by the kind of reason: rows that failed alike are together, the most first."""
-        found: dict[str, list[ReexportedCheckpoint]] = {}
+        """The failed checkpoints, grouped by the kind of reason, the largest group first."""
+        groups: dict[str, list[ReexportedCheckpoint]] = {}
         for row in self.with_outcome("failed"):
-            found.setdefault(wording_of(row.reason), []).append(row)
-        return tuple(tuple(rows) for rows in sorted(found.values(), key=len, reverse=True))
+            groups.setdefault(wording_of(row.reason), []).append(row)
+        return tuple(tuple(rows) for rows in sorted(groups.values(), key=len, reverse=True))
 
     def failures_text(self) -> str:
-        """Why they failed, in one line: each kind of reason once, of those that are most frequent."""
+        """Why checkpoints failed, in one line: each of the most frequent kinds of reason once."""
         groups = self.equal_failures()
         texts = [
             f"{rows[0].uri}{f' and {len(rows) - 1} others' if len(rows) > 1 else ''}: {rows[0].reason}"
@@ -81,5 +78,5 @@ class ReexportReport(Record):
         return "; ".join([*texts, *([f"and {more} other reasons"] if more > 0 else [])])
 
     def with_outcome(self, outcome: Outcome) -> tuple[ReexportedCheckpoint, ...]:
-        """The checkpoints of which that became."""
+        """The checkpoints with an outcome."""
         return tuple(row for row in self.checkpoints if row.outcome == outcome)

@@ -1,4 +1,4 @@
-"""What is published, and which of it is live."""
+"""Records of published versions and of the live pointer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PointerChangeKind = Literal["live", "rollback", "label", "unlabel", "pin", "unpi
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """That a version's objects were removed: when in UTC, by whom, and by which rule."""
+    """When (in UTC), by whom and by which rule a version's objects were removed."""
 
     pruned_at: Time
     by: str
@@ -40,30 +40,30 @@ class Pruned:
 
 @dataclass(frozen=True, kw_only=True)
 class Release(Record):
-    """One published version: immutable once it is written, until it is pruned.
+    """One published version. The record does not change until the version is pruned.
 
     Attributes:
         model: The definition's name.
         version: UTC of the weights' training as `YYYYMMDDhhmmss`, then a revision of two digits.
         uri: The `gs://` folder that a server loads.
-        digest: As `ExportedModel.digest`.
+        digest: Of the export: SHA-256 over the files' names and contents, in hex.
         size_bytes: Of all its objects.
-        signatures: What it serves.
-        checkpoint: Where its weights came from.
+        signatures: The signatures that it serves.
+        checkpoint: The checkpoint of its weights.
         weights: Which of the checkpoint's weights it serves.
-        report: The validation that let it pass.
-        proofs: Which comparisons of answers that made; none in records of before.
+        report: The report of its validation, which passed.
+        proofs: Which comparisons of answers the validation made; empty in older records.
         previous: The version that was live when it was published.
         pushed_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
         ledger: The restore ledger's sums.
-        provenance: The code that made it, and who asked for it.
-        generations: Each object's, by its name below the folder: which write of it this is.
-        pruned: That its objects are gone. The record stays, so that nothing else takes its number.
-        attachments: What people look at, `report.html` and the like: name to the object, named
-            relative to the bucket. Records of versions that were pushed without have none.
+        provenance: The code that made it, and who requested it.
+        generations: The generation of each object, by its name below the folder.
+        pruned: When and why its objects were removed. The record stays, so that nothing else takes its
+        number.
+        attachments: Attached files such as `report.html`: name to the object, named relative to the bucket.
         signature: Of the rest of the record and of the bucket, by a private key, as a bundle in JSON; empty
             if it was pushed without a key.
-        events: Printed by the command that made the change: what webhooks were sent.
+        events: The events that were sent to webhooks; only printed.
     """
 
     model: ModelName
@@ -94,12 +94,12 @@ class PointerChange:
     Attributes:
         version: Which version was made live, labelled or pinned.
         changed_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
-        by: Who asked for it.
-        reason: Why; empty where nobody said.
-        kind: What was done.
-        label: Of `label` and `unlabel`: which.
-        allow_older: Why a version with older weights than the live one was let in; empty for the others.
-        allow_rejected: Why a version that was rejected was let in; empty for the others.
+        by: Who requested it.
+        reason: Why; empty if no reason was given.
+        kind: The kind of change.
+        label: For `label` and `unlabel`, the label.
+        allow_older: Why a version with older weights than the live one was allowed; otherwise empty.
+        allow_rejected: Why a rejected version was allowed; otherwise empty.
     """
 
     version: Version
@@ -119,15 +119,15 @@ class LivePointer(Record):
     Attributes:
         model: The definition's name.
         version: The live version; None before the first.
-        previous: The one before it.
+        previous: The version that was live before it.
         labels: Label to version; `stable` is the live one.
         pinned: Version, in decimal digits, to the reason why it must not be pruned.
-        pruning: Versions whose objects are being removed; none of them can become live again.
-        history: The last changes, the newest last; each number's object has the one that made it.
-        number: How many changes were made; 0 of a pointer that an earlier version of Redraw wrote.
-        rejected: Version, in decimal digits, to who rolled back from it and why: it does not become live
-            again without a reason.
-        events: As `Release`.
+        pruning: Versions whose objects are being removed; they cannot become live again.
+        history: The last changes, the newest last.
+        number: The number of changes so far; 0 if an older version of Redraw wrote the pointer.
+        rejected: Version, in decimal digits, to who rolled back from it and why; it becomes live again only
+            with a reason.
+        events: The events that were sent to webhooks; only printed.
     """
 
     schema: ClassVar[int] = 2
@@ -151,7 +151,7 @@ class ReleaseList(Record):
     Attributes:
         model: The definition's name.
         live: The live version; None before the first.
-        releases: The release records; those of pruned versions say so.
+        releases: The release records, also of pruned versions.
         unreadable: The release records that are damaged, or that a newer version of Redraw wrote.
     """
 

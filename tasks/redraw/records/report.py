@@ -1,4 +1,4 @@
-"""What validation found."""
+"""The record of a validation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from redraw.records.base import Record
 from redraw.records.forms import AttachmentName, Count, Digest, ObjectName, Seconds, ShortText, Time, Version
 from redraw.uri import Uri
 
-# The checks of which a person may know better: what a file describes need not be what is wanted, an old
-# model may have been wrong, and answers may change because they should.
+# The failed checks that a person may waive: the file's description may not be the intended one, the old model
+# may have been wrong, and answers may have to change.
 WAIVABLE_FAILURES = frozenset({"file-configuration", "live-answers", "reference-answers"})
 
-# The checks that compare answers with those of somebody else: the checkpoint under the definition's own
-# networks, the graph that training recorded, and a witness from outside.
+# The checks that compare answers with another source: the checkpoint in the definition's own networks, the
+# recorded training graph, or an outside reference.
 PROOFS = ("golden-examples", "held-out-examples", "recorded-answers", "reference-answers")
 
 
@@ -25,14 +25,14 @@ class Check:
     """One check of an export and its evidence.
 
     Attributes:
-        name: What is checked, in kebab case; stable, so that a waiver can name it.
-        status: `passed`, `failed`, or `not_run` where it could not be done.
+        name: The check's name in kebab case; stable, so that a waiver can name it.
+        status: `passed`, `failed`, or `not_run` if it could not be done.
         looked_at: What was examined.
         expected: What a good export shows.
         found: What this one shows.
-        advice: What to do about it; empty when it passed.
-        waived: Why publication goes ahead although the check was not run, or failed and is one of
-            `WAIVABLE_FAILURES`; empty where it was not waived.
+        advice: What to do about it; empty if it passed.
+        waived: Why the export is published although the check was not run, or failed and is one of
+            `WAIVABLE_FAILURES`; empty if it was not waived.
         seconds: How long it took.
     """
 
@@ -47,22 +47,22 @@ class Check:
 
     @property
     def admits(self) -> bool:
-        """Whether it lets the export pass: it passed, or that it did not was waived, as far as it may be."""
+        """Whether it allows publication: it passed, or its failure may be waived and was."""
         return self.status == "passed" or (is_waivable(self) and bool(self.waived))
 
 
 def is_waivable(check: Check) -> bool:
-    """Whether a reason lets an export pass although the check did not."""
+    """Whether a check that did not pass may be waived with a reason."""
     return check.status == "not_run" or (check.status == "failed" and check.name in WAIVABLE_FAILURES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExaminedObjects:
-    """The objects that were read of an export in a bucket: what has its generation still has its bytes.
+    """The objects of an export in a bucket that validation read; an object's generation fixes its bytes.
 
     Attributes:
-        uri: The `gs://` folder that they lie in.
-        generations: Each object's, by its name below the folder.
+        uri: The `gs://` folder of the objects.
+        generations: The generation of each object, by its name below the folder.
     """
 
     uri: Uri
@@ -76,16 +76,16 @@ class ValidationReport(Record):
     Attributes:
         model: The definition's name.
         digest: Of the export that was examined; a push demands the same.
-        checks: Each by name.
+        checks: All checks.
         passed: Whether every check passed, or was waived.
         validated_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
-        waivers: Check to the reason why it may be left undone, as they were asked for.
-        allow_breaking: Why a breaking change of signatures was wanted; empty where none was.
+        waivers: Check to the reason to waive it, from the request.
+        allow_breaking: Why a breaking change of signatures is intended; empty if there is none.
         against: The live version that it was compared with.
-        attachments: Name to URI of what is to be looked at or asked: `report.html`, `graphs.svg`,
-            `graphs.json`, `latency.json`, `golden.json`.
-        objects: The objects of an export in a bucket whose bytes were checked against its digest. A
-            push copies just these. None of a local folder, and in reports of before.
+        attachments: Name to URI of files to attach: `report.html`, `graphs.svg`, `graphs.json`,
+            `latency.json`, `golden.json`.
+        objects: The objects of an export in a bucket whose bytes were checked against its digest, which a
+            push copies. None for a local folder, and in older reports.
     """
 
     model: ModelName
@@ -101,6 +101,6 @@ class ValidationReport(Record):
 
     @property
     def proofs(self) -> tuple[str, ...]:
-        """Which comparisons of answers were made, and passed: of `PROOFS`."""
+        """Which of `PROOFS` passed."""
         passed = {check.name for check in self.checks if check.status == "passed"}
         return tuple(name for name in PROOFS if name in passed)

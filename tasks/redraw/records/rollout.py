@@ -1,4 +1,4 @@
-"""What model servers showed after a version was made live."""
+"""The result of a rollout: what each model server showed after a version was made live."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ ServerState = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class ServerRollout:
-    """One model server, as it was seen last.
+    """The last state of one model server.
 
     Attributes:
-        server: As it was named, such as `grpc://models:8500`.
+        server: Its name in the request, such as `grpc://models:8500`.
         address: Which of its addresses this is; empty if the name has none.
-        state: `confirmed`, or what is in the way.
-        expected: What a server that has the version shows.
-        received: What this one showed.
+        state: `confirmed`, or the problem.
+        expected: What a server with the version shows.
+        received: What this server showed.
         advice: What to do about it; empty if it is confirmed.
-        versions: The newest 100 versions that it had loaded; none if it does not say.
-        loaded_seconds: When it was first seen with the version, from the start; None if it never was.
-        seconds: When it was seen last, from the start.
+        versions: The newest 100 versions that it had loaded; empty if it does not say.
+        loaded_seconds: When it first had the version, from the start; None if it never had.
+        seconds: When it was last asked, from the start.
         compared: The signatures whose recorded request it answered as recorded.
         largest_error: The largest difference from the recorded answers' floats.
     """
@@ -57,10 +57,10 @@ class ServerRollout:
     largest_error: Amount | None = None
 
     def __str__(self) -> str:
-        """On one line, for messages."""
-        named = f"{self.server} ({self.address})" if self.address else self.server
+        """One line for messages."""
+        place = f"{self.server} ({self.address})" if self.address else self.server
         end = f" {self.advice}" if self.advice else ""
-        return f"{named}: expected {self.expected}, got {self.received}.{end}"
+        return f"{place}: expected {self.expected}, got {self.received}.{end}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +69,17 @@ class Rollout(Record):
 
     Attributes:
         model: The definition's name.
-        version: The version that they have to have.
+        version: The version that they must have.
         uri: Its `gs://` folder.
-        confirmed: Whether all of them have it, and answered as recorded.
-        servers: Each server's address by itself.
-        began_at: When they were first asked, by the clock of the machine that asked.
-        seconds: How long it took, by a clock that nobody sets.
+        confirmed: Whether all servers have it, and answered as recorded.
+        servers: Each address of each server.
+        began_at: When they were first asked, by the clock of the asking machine.
+        seconds: How long it took, by a monotonic clock.
         tolerance: How much floats might differ; None if the version has no recorded answers.
-        rolled_back_to: The version that is live since; None if nothing was rolled back.
-        note: Why nothing was rolled back or compared; empty if there is nothing to say.
-        by: Who asked for it.
-        events: As `Release`: of the roll-back.
+        rolled_back_to: The version that the rollback made live; None if nothing was rolled back.
+        note: Why nothing was rolled back or compared; otherwise empty.
+        by: Who requested it.
+        events: The events of the rollback that were sent to webhooks; only printed.
     """
 
     model: ModelName

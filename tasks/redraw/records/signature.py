@@ -1,4 +1,4 @@
-"""What a served model may be asked and answers: the contract between a definition and its clients."""
+"""The signatures of a served model: the contract between a definition and its clients."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class TensorSpec:
     """The dtype and the shape of one tensor of a signature.
 
     Attributes:
-        dtype: TensorFlow's name of it: `uint8`, `float32`, `string`, …
-        shape: The dimensions; None where a dimension may vary, as the batch does.
+        dtype: TensorFlow's name of the dtype: `uint8`, `float32`, `string`, …
+        shape: The dimensions; None for a dimension that may vary, such as the batch.
     """
 
     dtype: ShortText
@@ -27,11 +27,11 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """What one request may ask and what it is answered.
+    """The inputs and outputs of one request.
 
     Attributes:
-        inputs: Name to tensor, as a client names them.
-        outputs: Name to tensor, as a client reads them.
+        inputs: Name to tensor of a request.
+        outputs: Name to tensor of an answer.
     """
 
     inputs: Mapping[str, TensorSpec]

@@ -1,22 +1,22 @@
-"""Times as records have them: UTC, `YYYY-MM-DDTHH:MM:SSZ`, which sort as text."""
+"""Times in records: UTC, `YYYY-MM-DDTHH:MM:SSZ`, which sort as text."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 
-# The first second of the year 10000, which no text of this form can say.
+# The first second of the year 10000, which does not fit this form.
 _END = 253402300800
 _FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 def is_moment(seconds: float) -> bool:
-    """Whether seconds since 1970 UTC are a time that a record can have: from 1970 to 9999, no NaN."""
+    """Whether seconds since 1970 UTC are a valid time for a record: from 1970 to 9999, no NaN."""
     return 0 <= seconds < _END
 
 
 def is_time(text: str) -> bool:
-    """Whether a text is a time as records have it."""
+    """Whether a text is a time in the form of records."""
     try:
         return bool(_FORM.fullmatch(text)) and is_moment(datetime.fromisoformat(text).timestamp())
     except ValueError:
@@ -24,7 +24,7 @@ def is_time(text: str) -> bool:
 
 
 def format_time(seconds: float) -> str:
-    """A time as records have it.
+    """A time in the form of records.
 
     Args:
         seconds: Since 1970 UTC.
@@ -43,14 +43,14 @@ def now() -> str:
 
 
 def parse_time(text: str) -> str:
-    """A time that somebody wrote, as records have it.
+    """Convert a time in ISO 8601 to the form of records.
 
     Args:
         text: ISO 8601, such as `2025-03-01` (its midnight) or `2025-03-01T12:00:00+01:00`;
             without an offset it is UTC.
 
     Raises:
-        ValueError: It is none; the message says what was expected.
+        ValueError: It is no such time; the message says what was expected.
     """
     try:
         moment = datetime.fromisoformat(text)

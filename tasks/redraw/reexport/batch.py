@@ -1,7 +1,6 @@
-"""One batch: what its checkpoints share, and what becomes of each.
+"""A batch of checkpoints: what they share, and how each is prepared and published.
 
-A checkpoint is prepared (exported and validated), then published; while one is published the next
-may be prepared.
+A checkpoint is prepared (exported and validated), then published; meanwhile the next one may be prepared.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from redraw.records.events import ModelEvent
 from redraw.records.files import FileList
 from redraw.records.reexport import ReexportedCheckpoint
 from redraw.reexport.job import Job
-from redraw.reexport.known import Recipe, find_same_export, find_same_source, without_weights
+from redraw.reexport.published import Recipe, find_same_export, find_same_source, without_weights
 from redraw.requests import ExportRequest, PushRequest, ReexportRequest, ValidateRequest
 from redraw.storage.opening import open_storage
 from redraw.storage.scratch import scratch_folder
@@ -34,12 +33,12 @@ from redraw.uri import Uri
 from redraw.validate.plan import demand_checks
 from redraw.validate.validator import Validator
 
-Given = Checkpoint | Uri
+Source = Checkpoint | Uri
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checkpoint whose export was validated, and what is to be pushed."""
+    """A checkpoint whose export was validated, and the request to push it."""
 
     job: Job
     folder: Path
@@ -48,10 +47,10 @@ class Prepared:
 
 
 class Batch:
-    """What the checkpoints of a batch share; a context manager.
+    """The resources that the checkpoints of a batch share; a context manager.
 
     Attributes:
-        events: That its versions were published.
+        events: The events of its published versions.
 
     Raises:
         InvalidDefinition: The model's definition cannot be loaded.
@@ -63,18 +62,18 @@ class Batch:
         self._request = request
         demand_checks(self._validate_request(Uri(""), Uri("")).waivers)
         self._storage = open_storage(request.bucket)
-        # A bucket that is not there is no fault of the first checkpoint's.
+        # A missing bucket must fail the batch, not its first checkpoint.
         read_pointer(self._storage, request.model)
         self._exporter = Exporter()
-        # Nor is a definition that cannot be loaded.
+        # So must a definition that cannot be loaded.
         self._exporter.maker(request.model)
         self._reports = request.out.absolute()
         self._room = contextlib.ExitStack()
         self._scratch = self._room.enter_context(scratch_folder("reexport"))
         self._validator = Validator()
-        # By definition: checkpoints of other times may need another one.
+        # By definition, because checkpoints of other times may need another one.
         self._recipes: dict[str, Recipe] = {}
-        # By the export's folder: a checkpoint that is given twice is there the second time.
+        # By the export's folder: if a checkpoint is given twice, the second waits for the first.
         self._unpublished: dict[str, threading.Event] = {}
         self.events: list[ModelEvent] = []
 
@@ -87,46 +86,46 @@ class Batch:
         self._validator.__exit__(kind, error, trace)
         self._room.close()
 
-    def prepare(self, given: Given) -> ReexportedCheckpoint | Prepared:
+    def prepare(self, source: Source) -> ReexportedCheckpoint | Prepared:
         """Export and validate one checkpoint, unless it is published.
 
         Args:
-            given: Its record or its URI.
+            source: Its record or its URI.
 
         Returns:
-            What is to be published, or what became of it already; a failure is reported in the row, for the
-            next checkpoint is none the worse.
+            The checkpoint to publish, or its row if it is published or failed; a failure does not affect the
+            next checkpoints.
 
         Raises:
-            StorageUnavailable: The storage does not answer: the rest would fare no better.
-            DiskFull: No space is left, for any other either.
+            StorageUnavailable: The storage does not answer, so the other checkpoints would fail, too.
+            DiskFull: No space is left for any checkpoint.
         """
         job = Job(
-            uri=given.uri if isinstance(given, Checkpoint) else given,
+            uri=source.uri if isinstance(source, Checkpoint) else source,
             started=time.monotonic(),
             folders=(self._scratch, Path(self._reports)),
         )
 
         def prepare() -> ReexportedCheckpoint | Prepared:
-            job.record = self._record(given)
+            job.record = self._record(source)
             folder = self._scratch / f"{job.record.step}-{job.record.digest[:12]}"
             self._await(folder)
-            made = self._made(given, job.record, folder)
-            if isinstance(made, Release):
-                return job.ended(made, "already there")
+            result = self._export_or_find(source, job.record, folder)
+            if isinstance(result, Release):
+                return job.succeeded(result, "already there")
             self._unpublished[folder.name] = published = threading.Event()
-            return Prepared(job, folder, made, published)
+            return Prepared(job, folder, result, published)
 
         return job.attempt(prepare)
 
     def publish(self, prepared: ReexportedCheckpoint | Prepared) -> ReexportedCheckpoint:
-        """Publish what was prepared; in another thread, if that is wanted, while the next one is prepared.
+        """Publish a prepared checkpoint, perhaps in another thread while the next one is prepared.
 
         Returns:
-            What became of it.
+            Its row.
 
         Raises:
-            StorageUnavailable: As `prepare`.
+            StorageUnavailable: The storage does not answer, so the other checkpoints would fail, too.
         """
         if isinstance(prepared, ReexportedCheckpoint):
             return prepared
@@ -136,7 +135,7 @@ class Batch:
             try:
                 release = push_model(request, self._storage)
                 self.events += release.events
-                return job.ended(release, "exported")
+                return job.succeeded(release, "exported")
             finally:
                 _remove(prepared.folder)
                 self._unpublished.pop(prepared.folder.name, None)
@@ -144,41 +143,41 @@ class Batch:
 
         return job.attempt(publish)
 
-    def _record(self, given: Given) -> Checkpoint:
-        record = given if isinstance(given, Checkpoint) else find_record(given)
-        return record or open_origin(self._export_request(given, self._scratch))[1]
+    def _record(self, source: Source) -> Checkpoint:
+        record = source if isinstance(source, Checkpoint) else find_record(source)
+        return record or open_origin(self._export_request(source, self._scratch))[1]
 
     def _await(self, folder: Path) -> None:
         published = self._unpublished.get(folder.name)
         if published is not None:
             published.wait()
 
-    def _made(self, given: Given, record: Checkpoint, folder: Path) -> Release | PushRequest:
-        """The version of a checkpoint that is there, or the push of one that is made now."""
-        # Until one was exported, it is not known what the graph of all of them is.
+    def _export_or_find(self, source: Source, record: Checkpoint, folder: Path) -> Release | PushRequest:
+        """The existing version of a checkpoint, or the request to push a new export."""
+        # The graph of the definition is known only after the first export.
         definition = find_fitting(self._request.model, record.trained_at).module
         recipe = self._recipes.get(definition)
-        known = find_same_source(self._storage, record, recipe) if recipe else None
-        if known is not None:
-            return known
-        with contextlib.ExitStack() as leaving:
-            leaving.callback(_remove, folder)
-            exported = self._exporter.export(self._export_request(given, folder))
+        release = find_same_source(self._storage, record, recipe) if recipe else None
+        if release is not None:
+            return release
+        with contextlib.ExitStack() as stack:
+            stack.callback(_remove, folder)
+            exported = self._exporter.export(self._export_request(source, folder))
             self._recipes[definition] = self._recipe_of(exported)
-            known = find_same_export(self._storage, exported)
-            if known is not None:
-                return known
-            push = self._validated(exported, self._reports / f"{folder.name}.json")
-            leaving.pop_all()
+            release = find_same_export(self._storage, exported)
+            if release is not None:
+                return release
+            push = self._validate(exported, self._reports / f"{folder.name}.json")
+            stack.pop_all()
         return push
 
     def _recipe_of(self, exported: ExportedModel) -> Recipe:
-        listed = Path(f"{exported.uri}.files.json")
-        files = FileList.from_text(listed.read_bytes(), str(listed)).files
+        path = Path(f"{exported.uri}.files.json")
+        files = FileList.from_text(path.read_bytes(), str(path)).files
         maker = self._exporter.maker(exported.model, exported.checkpoint.trained_at)
         return Recipe(weights=exported.weights, maker=maker, files=without_weights(files))
 
-    def _validated(self, exported: ExportedModel, report: Uri) -> PushRequest:
+    def _validate(self, exported: ExportedModel, report: Uri) -> PushRequest:
         request = self._request
         validated = self._validator.validate(self._validate_request(exported, report))
         return PushRequest(
@@ -195,14 +194,14 @@ class Batch:
         request = self._request
         return ValidateRequest(model=request.model, saved_model=exported, report=report, waive=request.waive)
 
-    def _export_request(self, given: Given, out: Path) -> ExportRequest:
+    def _export_request(self, source: Source, out: Path) -> ExportRequest:
         return ExportRequest(
-            model=self._request.model, checkpoint=given, out=Uri(out), weights=self._request.weights
+            model=self._request.model, checkpoint=source, out=Uri(out), weights=self._request.weights
         )
 
 
 def _remove(export: Path) -> None:
-    """Remove an export and its records: a batch takes the room of two, of one made and one being sent."""
+    """Remove an export and its records: a batch needs room for two, one being made and one being pushed."""
     shutil.rmtree(export, ignore_errors=True)
     for suffix in (".json", ".files.json", ".ledger.json"):
         Path(f"{export}{suffix}").unlink(missing_ok=True)

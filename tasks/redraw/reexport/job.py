@@ -1,4 +1,4 @@
-"""One checkpoint of a batch on its way, and the row that tells what became of it."""
+"""The work on one checkpoint of a batch, and its row in the report."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# With less than this no other checkpoint of the batch fits either.
+# With less room than this, in bytes, no other checkpoint of the batch fits.
 _LEAST_ROOM = 1 << 20
 
 
 @dataclass
 class Job:
-    """A checkpoint, from its turn to its row.
+    """The work on one checkpoint.
 
     Attributes:
-        uri: As it was asked for.
-        started: When its turn came, by the monotonic clock, in seconds.
-        folders: Where its export and its report go.
-        record: The checkpoint's, once it is known.
+        uri: The requested URI.
+        started: When the work started, by the monotonic clock, in seconds.
+        folders: The folders of its export and its report.
+        record: The checkpoint's record, once it is read.
     """
 
     uri: str
@@ -39,11 +39,11 @@ class Job:
     record: Checkpoint | None = None
 
     def attempt(self, function: Callable[[], T]) -> T | ReexportedCheckpoint:
-        """Call a function; an error only of this checkpoint becomes its row.
+        """Call a function; if it fails only for this checkpoint, return a row with the reason.
 
         Raises:
-            StorageUnavailable: The storage does not answer: the rest would fare no better.
-            DiskFull: No space is left, for any other either.
+            StorageUnavailable: The storage does not answer, so the other checkpoints would fail, too.
+            DiskFull: No space is left for any checkpoint.
         """
         try:
             return function()
@@ -52,12 +52,12 @@ class Job:
                 raise
             return self._failed(str(err))
         except Exception as err:
-            # A definition's own code may raise anything; the traceback is for the one who fixes it.
+            # A definition's own code may raise anything; the traceback helps to fix it.
             logger.exception("%s", self.uri)
             return self._failed(f"{type(err).__name__}: {err}")
 
-    def ended(self, release: Release, outcome: Outcome) -> ReexportedCheckpoint:
-        """Its row, of a version that is there."""
+    def succeeded(self, release: Release, outcome: Outcome) -> ReexportedCheckpoint:
+        """Its row for a published version."""
         row = ReexportedCheckpoint(
             uri=self.uri,
             outcome=outcome,
@@ -71,7 +71,7 @@ class Job:
         return row
 
     def _others_may_fit(self) -> bool:
-        """Whether there is room again, now that what this one had written is removed."""
+        """Whether there is room again after the files of this checkpoint were removed."""
         existing = (
             next(path for path in (folder, *folder.parents) if path.exists()) for folder in self.folders
         )

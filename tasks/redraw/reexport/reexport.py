@@ -1,9 +1,8 @@
 """Export, validate and publish many checkpoints of one model in one process.
 
-The graph is drawn once, what serves and what is compared with starts once, and the bucket
-is opened once; only the weights move. While one is published, the next is prepared. A
-checkpoint that fails, fails alone. One that is published already is not made again. Nothing
-becomes live.
+The graph is drawn once, the serving process and the reference network start once, and the bucket is opened
+once; only the weights change. While one checkpoint is published, the next is prepared. A failure affects only
+its own checkpoint. A checkpoint that is published already is not exported again. Nothing becomes live.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ logger = logging.getLogger(__name__)
 
 
 def reexport_checkpoints(request: ReexportRequest) -> ReexportReport:
-    """Bring every checkpoint of a batch to the bucket that is not there yet.
+    """Publish every checkpoint of a batch that is not in the bucket yet.
 
     Args:
-        request: The model, the checkpoints, the bucket and a folder for scratch.
+        request: The model, the checkpoints, the bucket and a folder for reports.
 
     Returns:
-        What became of each.
+        The result of each checkpoint.
 
     Raises:
-        CheckpointsFailed: At least one failed; the others were done, and the error has the report.
+        CheckpointsFailed: At least one failed; the others are done, and the error has the report.
         UnknownModel: No definition of that name.
         InvalidDefinition: It cannot be loaded.
         InvalidRequest: A waiver has no reason, or names no check.

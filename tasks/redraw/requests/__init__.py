@@ -1,16 +1,15 @@
-"""What each stage is asked: one dataclass a command, the same from flags and from JSON.
+"""The requests of stages: one dataclass for each command, from flags or from JSON.
 
-The field's name with hyphens is the flag, its JSON key is the name itself (or
-`metadata["key"]`), its comment in `Attributes` is the help. A record is given as a
-JSON object, or as the URI where the stage before left it. Only the standard library
-is imported here: the operators build these without TensorFlow.
+A field's name with hyphens is its flag, and its name (or `metadata["key"]`) is its JSON key. A record is
+given as a JSON object, or as the URI that the stage before wrote. This package imports only the standard
+library, because the operators build requests without TensorFlow.
 """
 
-from redraw.requests.asking import AskRequest as AskRequest
-from redraw.requests.asking import CompareAnswersRequest as CompareAnswersRequest
-from redraw.requests.asking import DifferencesRequest as DifferencesRequest
-from redraw.requests.asking import ExamplesRequest as ExamplesRequest
-from redraw.requests.asking import PredictRequest as PredictRequest
+from redraw.requests.answers import AskRequest as AskRequest
+from redraw.requests.answers import CompareAnswersRequest as CompareAnswersRequest
+from redraw.requests.answers import DifferencesRequest as DifferencesRequest
+from redraw.requests.answers import ExamplesRequest as ExamplesRequest
+from redraw.requests.answers import PredictRequest as PredictRequest
 from redraw.requests.exporting import DraftRequest as DraftRequest
 from redraw.requests.exporting import ExportRequest as ExportRequest
 from redraw.requests.exporting import HealRequest as HealRequest

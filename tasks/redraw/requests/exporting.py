@@ -1,4 +1,4 @@
-"""What is asked of exports and of their validation, and of anyone who looks at them."""
+"""Requests to export, to validate, to draft and to inspect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of the model bucket: to publish, to change what is live, to keep and to remove."""
+"""Requests for the model bucket: to publish, to change the live version, to pin and to prune."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LiveLabel = Literal["stable", "canary"]
 OnFailure = Literal["report", "roll-back"]
 
 _ALLOW_REJECTED = "reason for making a version live that somebody rolled back from"
-# A week: what waits any longer is forgotten, and no clock counts without end.
+# A week, in seconds.
 _LONGEST_ROLLOUT = 604_800
 _PUBLIC_KEY = (
     "file of the public key or certificates that must confirm the signature, or sigstore:IDENTITY,ISSUER"
@@ -49,7 +49,7 @@ class PushRequest(Request):
     approved_by: str | None = flag("who approved it, for the release record", default=None)
 
     def __post_init__(self) -> None:
-        """Refuse a certificate of no key, and a PIN that others could read."""
+        """Refuse a certificate without its key, and a PIN that others could read."""
         super().__post_init__()
         if "pin-value=" in (self.signing_key or ""):
             raise InvalidRequest(
@@ -87,12 +87,12 @@ class LiveRequest(Request):
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
 
     def __post_init__(self) -> None:
-        """Refuse what does not go together."""
+        """Refuse options that exclude each other."""
         super().__post_init__()
-        asked = [self.set is not None, self.previous, self.remove_label]
-        if sum(asked) > 1:
+        actions = [self.set is not None, self.previous, self.remove_label]
+        if sum(actions) > 1:
             raise InvalidRequest(
-                f"live request: expected at most one of set, previous and remove_label, got {sum(asked)}."
+                f"live request: expected at most one of set, previous and remove_label, got {sum(actions)}."
                 " Say what to do."
             )
         if self.from_version is not None and not self.previous:
@@ -124,7 +124,7 @@ class PruneRequest(Request):
     by: Words | None = flag(BY, default=None)
 
     def __post_init__(self) -> None:
-        """Demand a rule, and one that keeps something."""
+        """Demand a rule that keeps something."""
         super().__post_init__()
         if self.keep is None and self.keep_days is None:
             raise InvalidRequest(
@@ -156,7 +156,7 @@ class PinRequest(Request):
     by: Words | None = flag(BY, default=None)
 
     def __post_init__(self) -> None:
-        """Demand a reason: nobody dares to take away a pin that nothing explains."""
+        """Demand a reason, because nobody dares to remove an unexplained pin."""
         super().__post_init__()
         if not self.unpin and not self.reason:
             raise InvalidRequest(
@@ -227,7 +227,7 @@ class RolloutRequest(Request):
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
 
     def __post_init__(self) -> None:
-        """Demand numbers that end."""
+        """Demand finite numbers."""
         super().__post_init__()
         if not 0 < self.timeout <= _LONGEST_ROLLOUT:
             raise InvalidRequest(
@@ -260,7 +260,7 @@ class EventsRequest(Request):
     )
 
     def __post_init__(self) -> None:
-        """Demand a time that can be compared."""
+        """Demand a time in the form of records, which can be compared."""
         super().__post_init__()
         if self.since is not None and not is_time(self.since):
             raise InvalidRequest(

@@ -1,4 +1,4 @@
-"""What all requests have in common: they become JSON and flags, and come from them, checked."""
+"""The base class of requests, which converts them to JSON and back, with checks, and declares flags."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WAIVE = "CHECK=REASON: publish although this check cannot be run; may be repeate
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What every request can do: become JSON, and come from it, checked."""
+    """The base class of requests, which converts them to JSON and back, with checks."""
 
     def __post_init__(self) -> None:
-        """Parse its names and URIs; nothing below does it again."""
+        """Parse its names and URIs, so that no other code has to."""
         parse_names(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -31,8 +31,8 @@ class Request:
         """Read a request.
 
         Raises:
-            InvalidRequest: A missing or unknown key, or a value of a wrong type.
-            InvalidName: A name or a URI that could lead somewhere else.
+            InvalidRequest: A key is missing or unknown, or a value has a wrong type.
+            InvalidName: A name or a URI could lead somewhere else.
         """
         command = cls.__name__.removesuffix("Request").lower()
         if not isinstance(value, dict):
@@ -44,21 +44,21 @@ class Request:
 
 
 def flag(help_text: str, **more: Any) -> Any:
-    """A request's field and its flag; `more` is the default, and what goes into the metadata."""
+    """A request's field with its flag; `more` has the default, and other metadata."""
     default = {"default": more.pop("default")} if "default" in more else {}
     return field(**default, metadata={"help": help_text, **more})
 
 
 def settle_times(request: Request, command: str, *names: str) -> None:
-    """Bring a request's times, while it is made, into the form that a record has them in.
+    """Convert a request's times, while it is made, to the form of records.
 
     Raises:
-        InvalidRequest: One is no time; the message names it.
+        InvalidRequest: A value is no time; the message names it.
     """
     for name in names:
-        given = getattr(request, name)
+        text = getattr(request, name)
         try:
             # The only way to set a field of a frozen dataclass while it is made.
-            object.__setattr__(request, name, None if given is None else parse_time(given))
+            object.__setattr__(request, name, None if text is None else parse_time(text))
         except ValueError as err:
             raise InvalidRequest(f"{command} request: {name}: {err}. Correct it.") from err

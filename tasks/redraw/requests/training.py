@@ -1,4 +1,4 @@
-"""What is asked of training, of its checkpoints and of the catalogue."""
+"""Requests for training, its checkpoints and the catalogue."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ class AdoptRequest(Request):
     source: Uri = flag("folder or gs:// URI to look in, or one checkpoint", key="from")
     catalogue: Uri = flag("folder or gs:// URI of the checkpoint catalogue")
     recursive: bool = flag("look in the folders below as well", default=False)
-    in_place: bool = flag("record where the files lie, and copy none", default=False)
+    in_place: bool = flag("record where the files are, without copying them", default=False)
     trained_at: str | None = flag("when they were trained (default: what their files say)", default=None)
 
     def __post_init__(self) -> None:
-        """Bring the time into a record's form."""
+        """Convert the time to the form of records."""
         super().__post_init__()
         settle_times(self, "adopt", "trained_at")
 
@@ -97,6 +97,6 @@ class CheckpointsRequest(Request):
     steps: tuple[int, ...] = flag("those of this step; may be repeated", default=())
 
     def __post_init__(self) -> None:
-        """Bring the times into a record's form."""
+        """Convert the times to the form of records."""
         super().__post_init__()
         settle_times(self, "checkpoints", "from_time", "to_time")

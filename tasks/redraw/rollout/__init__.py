@@ -1,1 +1,1 @@
-"""Does every model server have a version, and does it answer as recorded? Asked of the servers themselves."""
+"""Check that every model server has a version and answers as recorded."""

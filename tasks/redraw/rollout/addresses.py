@@ -1,4 +1,4 @@
-"""Where model servers are: what a person writes, and the addresses that it stands for.
+"""Addresses of model servers: parse what a person writes, and look up names.
 
     grpc://HOST:PORT[/NAME]            TensorFlow Serving; grpcs:// with TLS
     http://HOST:PORT[/NAME]            TensorFlow Serving's REST API; https:// with TLS
@@ -6,7 +6,7 @@
     k8s://NAMESPACE/SERVICE:PORT[/NAME]   each pod of a headless service, by gRPC
     vertex://projects/P/locations/L/endpoints/E   an endpoint of Vertex AI
 
-NAME is the model's name there, if it has another one.
+NAME is the model's name on the server, if it differs from the definition's.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Server:
     """A server, or several behind one name.
 
     Attributes:
-        text: As it was named.
-        protocol: What it speaks.
-        secure: Whether by TLS.
+        text: The text that was parsed.
+        protocol: Its protocol.
+        secure: Whether it uses TLS.
         host: Its DNS name or address.
         port: Its port.
-        name: The model's name there; empty if it is the definition's.
-        resource: Of Vertex AI: the endpoint's name.
+        name: The model's name on the server; empty if it is the definition's.
+        resource: For Vertex AI, the endpoint's name.
     """
 
     text: str
@@ -67,38 +67,38 @@ class Server:
     resource: str = ""
 
     def resolve(self) -> tuple[str, ...]:
-        """The IP addresses that the name stands for now.
+        """Look up the IP addresses of the host.
 
         Raises:
-            OSError: It stands for none.
+            OSError: It has none.
         """
         if self.protocol == "vertex":
             return (self.host,)
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        addresses = dict.fromkeys(str(address[0]) for *_, address in found)
-        # Of a machine's two names for itself a server often hears only one.
+        infos = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        addresses = dict.fromkeys(str(address[0]) for *_, address in infos)
+        # A server often listens on only one of a machine's two loopback addresses.
         if self.host == "localhost" and len(addresses) > 1:
             addresses.pop("::1", None)
         return tuple(addresses)[:_MOST_ADDRESSES]
 
 
 def parse_servers(texts: Iterable[str]) -> tuple[Server, ...]:
-    """Read servers, each once.
+    """Parse servers, without duplicates.
 
     Args:
-        texts: Each names one, or several with a comma between them.
+        texts: Servers; a text may have several, separated by commas.
 
     Raises:
-        InvalidRequest: One has another form, or there is none, or too many.
+        InvalidRequest: A server has another form, or there are none, or too many.
     """
-    named = dict.fromkeys(text.strip().rstrip("/") for given in texts for text in given.split(","))
-    named.pop("", None)
-    if not 0 < len(named) <= _MOST:
+    names = dict.fromkeys(text.strip().rstrip("/") for listing in texts for text in listing.split(","))
+    names.pop("", None)
+    if not 0 < len(names) <= _MOST:
         raise InvalidRequest(
-            f"servers: expected 1 to {_MOST} of them, got {len(named)}. Name them with --servers, or in"
+            f"servers: expected 1 to {_MOST} of them, got {len(names)}. Name them with --servers, or in"
             " REDRAW_SERVERS."
         )
-    return tuple(map(_parse, named))
+    return tuple(map(_parse, names))
 
 
 def _parse(text: str) -> Server:

@@ -1,4 +1,4 @@
-"""The recorded requests of a version, and whether a server's answers are the recorded ones."""
+"""Read the recorded requests of a version, and compare a server's answers with the recorded ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from redraw.storage.opening import Storage
 
 
 def read_questions(storage: Storage, release: Release) -> tuple[tuple[Question, ...], float | None]:
-    """The recorded requests of a version, checked against its record; none if it was published without.
+    """The recorded requests of a version, checked against its record; none if the version has none.
 
     Returns:
         The requests, and how much floats may differ.
@@ -57,29 +57,29 @@ def read_questions(storage: Storage, release: Release) -> tuple[tuple[Question, 
 def compare(
     question: Question, answered: Mapping[str, np.ndarray], tolerance: float
 ) -> tuple[list[str], float]:
-    """What differs from the recorded answer, by output, and the largest difference between floats.
+    """The differences from the recorded answer, by output, and the largest difference between floats.
 
     Args:
         question: The request with its recorded answer.
-        answered: What the server answered.
+        answered: The server's answer.
         tolerance: How much floats may differ, absolute and relative.
     """
     problems, largest = list[str](), 0.0
-    for name, want in sorted(question.outputs.items()):
-        what, error = _difference(want, answered[name], tolerance)
+    for name, expected in sorted(question.outputs.items()):
+        what, error = _difference(expected, answered[name], tolerance)
         largest = max(largest, error)
         if what:
             problems.append(f"signature {question.signature!r}, output {name!r}: {what}")
     return problems, largest
 
 
-def _difference(want: np.ndarray, got: np.ndarray, tolerance: float) -> tuple[str, float]:
-    if got.shape != want.shape:
-        return f"shape {list(got.shape)} instead of {list(want.shape)}", 0.0
-    gaps, differs = compare_values(want, got, tolerance)
-    if not is_float(want.dtype):
-        return f"{np.sum(differs)} of {want.size} values differ" if differs.any() else "", 0.0
+def _difference(expected: np.ndarray, actual: np.ndarray, tolerance: float) -> tuple[str, float]:
+    if actual.shape != expected.shape:
+        return f"shape {list(actual.shape)} instead of {list(expected.shape)}", 0.0
+    gaps, differs = compare_values(expected, actual, tolerance)
+    if not is_float(expected.dtype):
+        return f"{np.sum(differs)} of {expected.size} values differ" if differs.any() else "", 0.0
     largest = float(np.max(gaps[np.isfinite(gaps)], initial=0.0))
     if odd := int(np.sum(~np.isfinite(gaps))):
-        return f"{odd} of {want.size} values are finite only on one side", largest
+        return f"{odd} of {expected.size} values are finite only on one side", largest
     return f"floats differ by up to {largest:.3g}" if differs.any() else "", largest

@@ -1,4 +1,6 @@
-"""TensorFlow Serving by gRPC, without TensorFlow: the messages are declared by `checkpoint.bundle.messages`.
+"""A client for TensorFlow Serving's gRPC API, without TensorFlow.
+
+`checkpoint.bundle.messages` declares the messages.
 
 Source:
     https://github.com/tensorflow/serving/blob/2.19.1/tensorflow_serving/apis/model_service.proto
@@ -26,14 +28,14 @@ from redraw.checkpoint.bundle.messages import (
     parse_message,
 )
 from redraw.rollout.addresses import Server
-from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
+from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, short_text
 from redraw.serving.tensor_proto import read_tensor_proto
 
 _STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _STATES = {10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 _MOST_STATUS = 1 << 20
-# What a server that starts, restarts or is overloaded answers.
+# Status codes of a server that starts, restarts or is overloaded.
 _PASSING = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -53,7 +55,7 @@ class GrpcClient:
         self._authority = f"{host}:{server.port}"
 
     def look(self, target: Target, seconds: float) -> Look:
-        """Ask which version it has; raises as `Client.look`."""
+        """Ask which version the server has; see `Client.look`."""
         request = GetModelStatusRequest()
         request.model_spec.name = target.model.encode()
         try:
@@ -62,7 +64,7 @@ class GrpcClient:
             return Look(state="unknown_model", received=f"no model {target.model!r}: {err}")
 
     def answer(self, target: Target, question: Question, seconds: float) -> Mapping[str, np.ndarray]:
-        """Ask a recorded request; raises as `Client.look`."""
+        """Send a recorded request; see `Client.answer`."""
         request = PredictRequest()
         request.model_spec.name = target.model.encode()
         request.model_spec.version.value = target.version
@@ -81,14 +83,14 @@ class GrpcClient:
             ("grpc.max_receive_message_length", most),
             ("grpc.enable_http_proxy", 0),
             ("grpc.enable_retries", 0),
-            # A channel for each call: none waits longer because those before it failed.
+            # Each call has its own channel, so that earlier failures do not delay it.
             ("grpc.use_local_subchannel_pool", 1),
         ]
         if self._server.secure:
             options += [("grpc.ssl_target_name_override", self._server.host)]
             channel = grpc.secure_channel(self._target, grpc.ssl_channel_credentials(), options)
         else:
-            # A proxy that serves several hosts goes by the name, not by the address.
+            # A proxy of several hosts needs the name, not the address.
             options += [("grpc.default_authority", self._authority)]
             channel = grpc.insecure_channel(self._target, options)
         with channel:
@@ -104,15 +106,15 @@ class _NotThere(Exception):
 
 
 def _failure(err: grpc.RpcError, seconds: float, most: int) -> Exception:
-    code, details = err.code(), shown(err.details() or "no reason")
+    code, details = err.code(), short_text(err.details() or "no reason")
     if code == grpc.StatusCode.NOT_FOUND:
         return _NotThere(details)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return NotReached(f"no answer within {seconds:.3g} s")
     if code in _PASSING:
         return NotReached(details)
-    bound = f" of at most {most} bytes" if code == grpc.StatusCode.RESOURCE_EXHAUSTED else ""
-    return BadAnswer(f"{code.name} instead of an answer{bound}: {details}")
+    limit = f" of at most {most} bytes" if code == grpc.StatusCode.RESOURCE_EXHAUSTED else ""
+    return BadAnswer(f"{code.name} instead of an answer{limit}: {details}")
 
 
 def _encode(value: np.ndarray) -> bytes:
@@ -128,7 +130,7 @@ def _encode(value: np.ndarray) -> bytes:
 
 
 def decode_status(target: Target, content: bytes) -> Look:
-    """What a serialized `GetModelStatusResponse` says of the version; raises `BadAnswer`."""
+    """The report on the version in a serialized `GetModelStatusResponse`; raises `BadAnswer`."""
     states = {
         status.version: (_STATES.get(status.state, ""), decode_text(status.status.error_message))
         for status in _parse(GetModelStatusResponse, content).model_version_status
@@ -138,7 +140,7 @@ def decode_status(target: Target, content: bytes) -> Look:
 
 
 def decode_answer(target: Target, question: Question, content: bytes) -> dict[str, np.ndarray]:
-    """The asked outputs of a serialized `PredictResponse`; raises `BadAnswer`."""
+    """The recorded outputs in a serialized `PredictResponse`; raises `BadAnswer`."""
     response = _parse(PredictResponse, content)
     answered = response.model_spec.version.value
     if answered and answered != target.version:
@@ -146,21 +148,21 @@ def decode_answer(target: Target, question: Question, content: bytes) -> dict[st
     outputs = {decode_text(entry.key): entry.value for entry in response.outputs}
     if lacking := sorted(set(question.specs) - set(outputs)):
         raise BadAnswer(f"an answer without the output {lacking[0]!r}")
-    found = {}
+    values = {}
     for name, spec in question.specs.items():
         try:
             most = math.prod(max(size, 1) for size in question.outputs[name].shape)
             value = read_tensor_proto(outputs[name], most)
         except MalformedError as err:
-            raise BadAnswer(f"output {name!r}: {shown(err)}") from err
+            raise BadAnswer(f"output {name!r}: {short_text(err)}") from err
         if name_of_array(value) != spec.dtype:
             raise BadAnswer(f"output {name!r}: {name_of_array(value)} instead of {spec.dtype}")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def _parse(message: Any, content: bytes) -> Any:
     try:
         return parse_message(message, content)
     except MalformedError as err:
-        raise BadAnswer(shown(err)) from err
+        raise BadAnswer(short_text(err)) from err

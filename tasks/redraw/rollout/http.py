@@ -1,4 +1,4 @@
-"""One HTTP request, within bounds of size and time: to one address, without redirects, proxies or cookies."""
+"""Send one HTTP request to one address, with limits and without redirects, proxies or cookies."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 
 from redraw.records.codec import JsonMismatch
 from redraw.records.json_text import parse_json
-from redraw.rollout.client import BadAnswer, NotReached, shown
+from redraw.rollout.client import BadAnswer, NotReached, short_text
 
 _MOST_STATUS = 1 << 20
-# What a gateway says of a server behind it that starts or restarts.
+# Statuses with which a gateway answers for a server that starts or restarts.
 _PASSING = {429, 502, 503, 504}
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpAddress:
-    """Where to connect: an address, and the name that a certificate has to have."""
+    """Where to connect: an address, and the name that the certificate must have."""
 
     host: str
     port: int
@@ -33,31 +33,31 @@ class HttpAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What came back: a status, and JSON; None if the body is none."""
+    """A response: its status, and its JSON value; None if the body is no JSON."""
 
     status: int
     value: Any
 
 
 def error_of(reply: Reply) -> str:
-    """Why a server refused, in its own words: TensorFlow Serving's text, or the message in Google's."""
+    """The error message in a response: TensorFlow Serving's text, or the message in Google's error."""
     error = reply.value.get("error") if isinstance(reply.value, Mapping) else None
-    said = error.get("message") if isinstance(error, Mapping) else error
-    return shown(said or "no reason")
+    message = error.get("message") if isinstance(error, Mapping) else error
+    return short_text(message or "no reason")
 
 
 class _Connection(http.client.HTTPConnection):
-    """To an address that was looked up before, whatever its name stands for by now."""
+    """A connection to an address that was looked up before."""
 
     def __init__(self, where: HttpAddress, seconds: float) -> None:
         super().__init__(where.host, where.port, timeout=seconds)
         self._where = where
-        # Kept apart: the base class forgets it once an answer begins.
+        # Kept here because the base class drops it once a response begins.
         self._socket: socket.socket | None = None
         self.late = threading.Event()
 
     def connect(self) -> None:
-        """Connect, and by TLS if it is asked for."""
+        """Connect, with TLS if the address requires it."""
         self.sock = self._socket = socket.create_connection((self._where.address, self.port), self.timeout)
         if self._where.secure:
             context = ssl.create_default_context()
@@ -66,7 +66,7 @@ class _Connection(http.client.HTTPConnection):
             raise TimeoutError
 
     def cut(self) -> None:
-        """End whatever reads from it or writes to it in another thread."""
+        """End reads and writes in other threads."""
         self.late.set()
         if self._socket is not None:
             with suppress(OSError):
@@ -86,44 +86,44 @@ def ask_http(
 
     Args:
         where: The server.
-        path: What to ask for.
-        seconds: How long all of it may take.
+        path: The URL's path.
+        seconds: The limit for the whole request.
         body: JSON to post; without it the request is a GET.
-        headers: More than the usual ones.
-        most: How many bytes of an answer are read.
+        headers: Additional headers.
+        most: The largest size of a response in bytes.
 
     Raises:
-        NotReached: The server is not there, or did not answer in time.
-        BadAnswer: It answered with a redirect, or with more than so many bytes.
+        NotReached: The server is down, or did not answer in time.
+        BadAnswer: It answered with a redirect, or with more than `most` bytes.
     """
     connection = _Connection(where, seconds)
     content = None if body is None else json.dumps(body, allow_nan=False).encode()
-    sent = {"Content-Type": "application/json", "Connection": "close", **(headers or {})}
+    all_headers = {"Content-Type": "application/json", "Connection": "close", **(headers or {})}
     try:
         with _ending(connection, seconds):
-            connection.request("GET" if content is None else "POST", path, content, sent)
+            connection.request("GET" if content is None else "POST", path, content, all_headers)
             response = connection.getresponse()
             if response.status in _PASSING:
                 raise NotReached(f"HTTP status {response.status}")
             if 300 <= response.status < 400:
-                to = shown(response.getheader("Location", "nowhere"))
+                to = short_text(response.getheader("Location", "nowhere"))
                 raise BadAnswer(f"a redirect to {to}, which is not followed")
-            read = response.read(most + 1)
+            received = response.read(most + 1)
     except TimeoutError as err:
         raise NotReached(f"no answer within {seconds:.3g} s") from err
     except (OSError, http.client.HTTPException) as err:
-        raise NotReached(shown(str(err) or type(err).__name__)) from err
-    if len(read) > most:
+        raise NotReached(short_text(str(err) or type(err).__name__)) from err
+    if len(received) > most:
         raise BadAnswer(f"an answer of more than {most} bytes")
     try:
-        return Reply(status=response.status, value=parse_json(read, most))
+        return Reply(status=response.status, value=parse_json(received, most))
     except JsonMismatch:
         return Reply(status=response.status, value=None)
 
 
 @contextmanager
 def _ending(connection: _Connection, seconds: float) -> Iterator[None]:
-    """Cut the connection off after so many seconds: a server may send a byte now and then for ever."""
+    """Cut the connection after so many seconds, because a server may send single bytes forever."""
     timer = threading.Timer(seconds, connection.cut)
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API, and KServe's, whose predictor for TensorFlow is TensorFlow Serving.
+"""Clients for the REST APIs of TensorFlow Serving and of KServe, whose predictor is TensorFlow Serving.
 
 Source:
     https://www.tensorflow.org/tfx/serving/api_rest
@@ -18,7 +18,7 @@ import numpy as np
 from redraw.checkpoint.bundle.dtypes import name_of_array
 from redraw.errors import InvalidRequest
 from redraw.rollout.addresses import Server
-from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
+from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, short_text
 from redraw.rollout.http import HttpAddress, Reply, ask_http, error_of
 from redraw.serving.values import decode_tensor, encode_values
 
@@ -26,7 +26,7 @@ _FOUND, _UNKNOWN = 200, 404
 _DEFAULT_SIGNATURE = "serving_default"
 _LONGEST_VERSION = 17
 _MOST_ROWS = 1 << 20
-# KServe's names of dtypes, where they are not TensorFlow's in capitals.
+# KServe's names of dtypes that are not TensorFlow's names in capitals.
 _DATATYPES = {"float16": "FP16", "float32": "FP32", "float64": "FP64", "bfloat16": "BF16", "string": "BYTES"}
 
 
@@ -37,14 +37,14 @@ class RestClient:
         self._where = HttpAddress(host=server.host, port=server.port, address=address, secure=server.secure)
 
     def look(self, target: Target, seconds: float) -> Look:
-        """Ask which version it has; raises as `Client.look`."""
+        """Ask which version the server has; see `Client.look`."""
         reply = ask_http(self._where, f"/v1/models/{quote(target.model)}", seconds=seconds)
         if reply.status == _UNKNOWN:
             return _unknown(target, reply)
         return judge_versions(target.version, dict(decode_states(reply)))
 
     def answer(self, target: Target, question: Question, seconds: float) -> Mapping[str, np.ndarray] | None:
-        """Ask a recorded request of just this version; raises as `Client.look`."""
+        """Send a recorded request to this version; see `Client.answer`."""
         path = f"/v1/models/{quote(target.model)}/versions/{target.version}:predict"
         return self._predict(path, question, seconds)
 
@@ -58,25 +58,25 @@ class RestClient:
 
 
 class KServeClient(RestClient):
-    """A model behind KServe: by version 2 of its protocol, or by version 1 where the server has no other.
+    """A model behind KServe, with version 2 of its protocol, or version 1 if the server has only that.
 
-    Neither has to say which version it serves: then only the recorded answers tell.
+    Neither must report the served version; without it, only the recorded answers tell.
     """
 
     _v2 = True
 
     def look(self, target: Target, seconds: float) -> Look:
-        """Ask whether the model is ready, and in which version; raises as `Client.look`."""
+        """Ask whether the model is ready, and in which version; see `Client.look`."""
         path = f"/v2/models/{quote(target.model)}"
         reply = ask_http(self._where, path, seconds=seconds)
         self._v2 = reply.status != _UNKNOWN
         if not self._v2:
             return self._look_v1(target, seconds)
-        given = _object(reply).get("versions")
-        named = [str(one) for one in given] if isinstance(given, list) else []
-        versions = tuple(int(one) for one in named if one.isdecimal() and len(one) < _LONGEST_VERSION)
-        if len(versions) == len(named) > 0 and target.version not in versions:
-            return judge_versions(target.version, {one: ("AVAILABLE", "") for one in versions})
+        entries = _object(reply).get("versions")
+        names = [str(item) for item in entries] if isinstance(entries, list) else []
+        versions = tuple(int(item) for item in names if item.isdecimal() and len(item) < _LONGEST_VERSION)
+        if len(versions) == len(names) > 0 and target.version not in versions:
+            return judge_versions(target.version, {item: ("AVAILABLE", "") for item in versions})
         by_version = target.version in versions
         version = f"/versions/{target.version}" if by_version else ""
         ready = ask_http(self._where, f"{path}{version}/ready", seconds=seconds)
@@ -87,7 +87,7 @@ class KServeClient(RestClient):
         return _ready()
 
     def answer(self, target: Target, question: Question, seconds: float) -> Mapping[str, np.ndarray] | None:
-        """Ask a recorded request; raises as `Client.look`."""
+        """Send a recorded request; see `Client.answer`."""
         if not self._v2:
             return self._predict(f"/v1/models/{quote(target.model)}:predict", question, seconds)
         if question.signature != _DEFAULT_SIGNATURE or not (_has_json(question) and _has_texts(question)):
@@ -96,12 +96,12 @@ class KServeClient(RestClient):
         body = {"inputs": [_tensor(name, value) for name, value in question.inputs.items()]}
         reply = ask_http(self._where, path, seconds=seconds, body=body, most=question.most_bytes)
         outputs = _object(reply).get("outputs")
-        found = {
-            str(one.get("name")): _reshaped(one)
-            for one in (outputs if isinstance(outputs, list) else [])
-            if isinstance(one, Mapping)
+        values = {
+            str(output.get("name")): _reshaped(output)
+            for output in (outputs if isinstance(outputs, list) else [])
+            if isinstance(output, Mapping)
         }
-        return _decode(question, found)
+        return _decode(question, values)
 
     def _look_v1(self, target: Target, seconds: float) -> Look:
         reply = ask_http(self._where, f"/v1/models/{quote(target.model)}", seconds=seconds)
@@ -115,13 +115,13 @@ class KServeClient(RestClient):
 
 
 def columns(question: Question) -> dict[str, Any]:
-    """A request as TensorFlow Serving's REST API takes it, by columns."""
+    """A request for TensorFlow Serving's REST API, in its columnar format."""
     inputs = {name: encode_values(value) for name, value in question.inputs.items()}
     return {"signature_name": question.signature, "inputs": inputs}
 
 
 def _has_json(question: Question) -> bool:
-    """Whether JSON has all of its numbers: servers differ in how they take the others."""
+    """Whether JSON can express all numbers of a request; servers treat other numbers differently."""
     values = question.inputs.values()
     if any(spec.dtype.startswith("complex") for spec in question.specs.values()):
         return False
@@ -131,7 +131,7 @@ def _has_json(question: Question) -> bool:
 
 
 def _has_texts(question: Question) -> bool:
-    """Whether all of its strings are UTF-8: KServe's version 2 has no form for other bytes in JSON."""
+    """Whether all strings of a request are UTF-8: KServe's version 2 has no other form in JSON."""
     strings = (text for values in question.inputs.values() if values.dtype == object for text in values.flat)
     try:
         return all(text.decode() is not None for text in strings)
@@ -140,9 +140,9 @@ def _has_texts(question: Question) -> bool:
 
 
 def decode_columns(question: Question, reply: Reply) -> dict[str, np.ndarray]:
-    """The answer to it; raises as `Client.answer`."""
+    """The outputs in the response to a columnar request; raises `BadAnswer`."""
     outputs = _object(reply).get("outputs")
-    # Of a single output only the values are sent.
+    # If there is one output, the response has only its values.
     single = not isinstance(outputs, Mapping) or set(outputs) == {"b64"}
     if single and len(question.specs) == 1:
         outputs = {name: outputs for name in question.specs}
@@ -158,7 +158,7 @@ def _decode(question: Question, outputs: Mapping[str, Any]) -> dict[str, np.ndar
             for name, spec in question.specs.items()
         }
     except InvalidRequest as err:
-        raise BadAnswer(shown(str(err).removesuffix(" Correct the request."))) from err
+        raise BadAnswer(short_text(str(err).removesuffix(" Correct the request."))) from err
 
 
 def _object(reply: Reply) -> Mapping[str, Any]:
@@ -178,16 +178,16 @@ def _ready() -> Look:
 
 
 def decode_states(reply: Reply) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Each version with its state and an error's message; raises as `Client.look`."""
-    listed = _object(reply).get("model_version_status")
-    if not isinstance(listed, list):
+    """Each version with its state and an error's message; raises `BadAnswer`."""
+    entries = _object(reply).get("model_version_status")
+    if not isinstance(entries, list):
         raise BadAnswer("an answer without model_version_status")
-    for one in listed:
-        version = str(one.get("version")) if isinstance(one, Mapping) else ""
+    for entry in entries:
+        version = str(entry.get("version")) if isinstance(entry, Mapping) else ""
         if version.isdecimal() and len(version) < _LONGEST_VERSION:
-            status = one.get("status")
+            status = entry.get("status")
             error = status.get("error_message") if isinstance(status, Mapping) else ""
-            yield int(version), (str(one.get("state")), str(error or ""))
+            yield int(version), (str(entry.get("state")), str(error or ""))
 
 
 def _tensor(name: str, value: np.ndarray) -> dict[str, Any]:
@@ -197,17 +197,19 @@ def _tensor(name: str, value: np.ndarray) -> dict[str, Any]:
 
 
 def _reshaped(output: Mapping[str, Any]) -> Any:
-    """An output's values as lists in lists, however they were sent."""
+    """An output's values as nested lists, also if they were sent as one flat list."""
     data, shape = output.get("data"), output.get("shape")
-    flat = isinstance(data, list) and not any(isinstance(one, list) for one in data)
+    flat = isinstance(data, list) and not any(isinstance(item, list) for item in data)
     if not flat or not isinstance(shape, list) or len(shape) < 2:  # noqa: PLR2004 - a vector is its list
         return data
     try:
-        # Rows without values take room, too.
+        # Rows without values need memory, too.
         if math.prod(max(size, 1) for size in shape) > max(len(data), _MOST_ROWS):  # type: ignore[arg-type]
             raise ValueError(f"shape {shape}")
         values: Any = np.empty(len(data), dtype=object)  # type: ignore[arg-type]
         values[:] = data
         return values.reshape(shape).tolist()
     except (TypeError, ValueError) as err:
-        raise BadAnswer(f"output {shown(output.get('name'))!r}: values that do not fit its shape") from err
+        raise BadAnswer(
+            f"output {short_text(output.get('name'))!r}: values that do not fit its shape"
+        ) from err

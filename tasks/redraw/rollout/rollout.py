@@ -1,7 +1,7 @@
 """Wait until every model server has a version and answers as recorded; roll back if one does not.
 
-live pointer ─► models.config, a mirror ─► servers ◄─ watch.py asks each: which version? this request?
-                                              └─► Rollout, next to the version; a roll-back, if asked for
+live pointer ─► models.config, a mirror ─► servers ◄─ watch.py asks each for its version and its answers
+                                              └─► Rollout, next to the version; a rollback, if requested
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from redraw.errors import ObjectConflict, RedrawError, RolloutFailed, VersionNotFound, short_list
 from redraw.names import Words
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.verified import read_verified
 from redraw.publish.live.set_live import change_live, read_pointer
+from redraw.publish.requester import name_requester
 from redraw.publish.rollouts import keep_rollout
 from redraw.records import Release, Rollout, ServerRollout
 from redraw.records.times import now
@@ -36,14 +36,14 @@ def confirm_rollout(request: RolloutRequest) -> Rollout:
     """Wait until model servers have a version and answer as recorded.
 
     Args:
-        request: The model, its bucket, the servers, how long they have, and what to do if one fails.
+        request: The model, its bucket, the servers, the timeout, and what to do if a server fails.
 
     Returns:
-        What each server showed; all have the version. It is stored next to the version, too.
+        The result of each server; all have the version. It is also stored next to the version.
 
     Raises:
-        RolloutFailed: A server does not have it, or answers otherwise; its `report` is the result.
-        InvalidRequest: A server is named in another form, or none is.
+        RolloutFailed: A server does not have it, or gives other answers; its `report` is the result.
+        InvalidRequest: A server has another form, or none is named.
         VersionNotFound: There is no such version, or none is live.
         ObjectConflict: The recorded answers are not what was published.
         VerificationFailed: The version's records contradict each other.
@@ -63,10 +63,10 @@ def confirm_rollout(request: RolloutRequest) -> Rollout:
         tolerance=tolerance or 0.0,
         timeout=request.timeout,
     )
-    rollout = _watched(release, plan, request)
+    rollout = _watch_servers(release, plan, request)
     if not rollout.confirmed and request.on_failure == "roll-back":
-        keep_rollout(storage, rollout)  # why, if this process ends after the roll-back
-        rollout = _rolled_back(storage, rollout, request)
+        keep_rollout(storage, rollout)  # the reason, in case this process ends after the rollback
+        rollout = _roll_back(storage, rollout, request)
     keep_rollout(storage, rollout)
     if not rollout.confirmed:
         raise RolloutFailed(_message(rollout), report=rollout)
@@ -84,8 +84,8 @@ def _live(storage: Storage, request: RolloutRequest) -> int:
     return live
 
 
-def _watched(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
-    # The moment is for people; how long it took is by a clock that nobody sets.
+def _watch_servers(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
+    # The start is for people; the duration is measured with a monotonic clock.
     began_at, started = now(), time.monotonic()
     _logger.info("asking %s for %s", ", ".join(server.text for server in plan.servers), release.uri)
     servers = watch(plan)
@@ -99,14 +99,14 @@ def _watched(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
         seconds=time.monotonic() - started,
         tolerance=plan.tolerance if plan.questions else None,
         note="" if plan.questions else _UNRECORDED,
-        by=who_asks(request.by),
+        by=name_requester(request.by),
     )
 
 
-def _rolled_back(storage: Storage, rollout: Rollout, request: RolloutRequest) -> Rollout:
-    """Leave the version, if it is live still; a roll-back that is not made is no error of its own."""
+def _roll_back(storage: Storage, rollout: Rollout, request: RolloutRequest) -> Rollout:
+    """Roll back from the version if it is still live; if that fails, a note says why."""
     reason = request.reason or f"not rolled out: {_failed(rollout)[0]}"
-    asked = LiveRequest(
+    live_request = LiveRequest(
         model=rollout.model,
         bucket=request.bucket,
         previous=True,
@@ -116,25 +116,25 @@ def _rolled_back(storage: Storage, rollout: Rollout, request: RolloutRequest) ->
         public_key=request.public_key,
     )
     try:
-        pointer = change_live(asked)
+        pointer = change_live(live_request)
         return replace(rollout, rolled_back_to=pointer.version, events=pointer.events)
     except ObjectConflict as err:
-        made, why = None, f"Not rolled back: {err}"
+        restored, note = None, f"Not rolled back: {err}"
     except RedrawError as err:
-        made, why = _made_all_the_same(storage, rollout), f"Not rolled back: {type(err).__name__}: {err}"
-        why = str(err) if made else why
-    return replace(rollout, rolled_back_to=made, note=" ".join(filter(None, (rollout.note, why))))
+        restored = _version_after_rollback(storage, rollout)
+        note = str(err) if restored else f"Not rolled back: {type(err).__name__}: {err}"
+    return replace(rollout, rolled_back_to=restored, note=" ".join(filter(None, (rollout.note, note))))
 
 
-def _made_all_the_same(storage: Storage, rollout: Rollout) -> int | None:
-    """The version that is live by a roll-back whose last requests failed; None if it was not made."""
+def _version_after_rollback(storage: Storage, rollout: Rollout) -> int | None:
+    """The live version after a rollback whose last requests failed; None if the rollback was not made."""
     try:
         pointer = read_pointer(storage, rollout.model)
     except RedrawError as err:
         _logger.warning("whether %s is still live cannot be read: %s", rollout.uri, err)
         return None
-    left = str(rollout.version) in pointer.rejected and pointer.version != rollout.version
-    return pointer.version if left else None
+    was_left = str(rollout.version) in pointer.rejected and pointer.version != rollout.version
+    return pointer.version if was_left else None
 
 
 def _failed(rollout: Rollout) -> list[ServerRollout]:
@@ -143,9 +143,9 @@ def _failed(rollout: Rollout) -> list[ServerRollout]:
 
 def _message(rollout: Rollout) -> str:
     failed = _failed(rollout)
-    listed = short_list(failed, "the servers without it", separator=" ")
+    names = short_list(failed, "the servers without it", separator=" ")
     back = f"Rolled back: version {rollout.rolled_back_to} is live again." if rollout.rolled_back_to else ""
     note = "" if back and rollout.note == _UNRECORDED else rollout.note
     end = "".join(f" {text}" for text in (back, note) if text)
     servers = f"{len(failed)} of {len(rollout.servers)} servers"
-    return f"{servers} not confirmed after {rollout.seconds:.1f} s: {listed}{end}"
+    return f"{servers} not confirmed after {rollout.seconds:.1f} s: {names}{end}"

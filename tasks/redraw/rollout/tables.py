@@ -1,4 +1,4 @@
-"""Show people what the servers showed."""
+"""Print the result of a rollout as a table."""
 
 from __future__ import annotations
 

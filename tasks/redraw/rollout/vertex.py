@@ -1,4 +1,4 @@
-"""An endpoint of Vertex AI: which of a model's registered versions gets its requests.
+"""A client for endpoints of Vertex AI: find which registered version of a model gets the requests.
 
 Redraw labels what it registers with `redraw-version`; the endpoint names the registered version.
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from redraw.rollout.addresses import Server
-from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
+from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, short_text
 from redraw.rollout.http import HttpAddress, Reply, ask_http, error_of
 from redraw.rollout.rest import columns, decode_columns
 from redraw.storage.credentials import storage_credentials
@@ -35,12 +35,12 @@ _UNKNOWN, _FORBIDDEN, _FOUND = 404, (401, 403), 200
 
 
 class VertexClient:
-    """One endpoint; the token goes to Google's own host, by TLS, and nowhere else.
+    """One endpoint; the token is sent only to Google's own host, with TLS.
 
     Args:
         server: The endpoint.
         where: Where to connect; the endpoint's host by default.
-        credentials: Whose; by default those that open the bucket.
+        credentials: The credentials; by default those that open the bucket.
     """
 
     def __init__(
@@ -52,18 +52,20 @@ class VertexClient:
         self._credentials = credentials
 
     def look(self, target: Target, seconds: float) -> Look:
-        """Ask which version the endpoint's requests go to; raises as `Client.look`."""
+        """Ask which version gets the endpoint's requests; see `Client.look`."""
         reply = self._ask(self._endpoint, seconds)
         if reply.status == _UNKNOWN:
             return Look(state="unknown_model", received=f"no such endpoint: {error_of(reply)}")
-        found = _object(reply)
-        split = found.get("trafficSplit")
-        getting = {str(key) for key, share in split.items() if share} if isinstance(split, Mapping) else set()
-        deployed = found.get("deployedModels")
+        endpoint = _object(reply)
+        split = endpoint.get("trafficSplit")
+        receiving = (
+            {str(key) for key, share in split.items() if share} if isinstance(split, Mapping) else set()
+        )
+        deployed = endpoint.get("deployedModels")
         states = dict[int, tuple[str, str]]()
-        for one in (deployed if isinstance(deployed, list) else [])[:_MOST_DEPLOYED]:
-            if isinstance(one, Mapping) and (version := self._version_of(one, seconds)):
-                busy = str(one.get("id")) in getting
+        for entry in (deployed if isinstance(deployed, list) else [])[:_MOST_DEPLOYED]:
+            if isinstance(entry, Mapping) and (version := self._version_of(entry, seconds)):
+                busy = str(entry.get("id")) in receiving
                 states[version] = ("AVAILABLE" if busy else states.get(version, ("LOADING", ""))[0], "")
         look = judge_versions(target.version, states)
         if look.state == "loaded" and len(look.versions) > 1:
@@ -72,12 +74,12 @@ class VertexClient:
         return look
 
     def answer(self, target: Target, question: Question, seconds: float) -> Mapping[str, np.ndarray]:
-        """Ask a recorded request as the container takes it; raises as `Client.look`."""
+        """Send a recorded request in the container's format; see `Client.answer`."""
         reply = self._ask(f"{self._endpoint}:rawPredict", seconds, columns(question), question.most_bytes)
         return decode_columns(question, reply)
 
     def _version_of(self, deployed: Mapping[str, Any], seconds: float) -> int | None:
-        """The version that a deployed model was registered as; None of one that Redraw did not register."""
+        """The version of a deployed model; None if Redraw did not register it."""
         model, number = str(deployed.get("model")).partition("@")[0], str(deployed.get("modelVersionId"))
         if not _MODEL.fullmatch(model) or not _NUMBER.fullmatch(number):
             return None
@@ -102,7 +104,7 @@ class VertexClient:
             if not self._credentials.valid:
                 self._credentials.refresh(Request())
         except GoogleAuthError as err:
-            raise NotReached(f"no credentials for Vertex AI: {shown(err)}") from err
+            raise NotReached(f"no credentials for Vertex AI: {short_text(err)}") from err
         headers: dict[str, str] = {}
         self._credentials.apply(headers)
         return headers

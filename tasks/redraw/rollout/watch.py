@@ -1,7 +1,7 @@
-"""Follow every address of every server, each in a thread, until all show what they have to or time is up.
+"""Watch every address of every server, each in a thread, until all are confirmed or the time is up.
 
-A server is asked again after 50 ms, 100 ms … and at most 1 s, so what it has is seen within 2 s. A name is
-looked up again each second, for the servers behind it may be replaced while they are followed.
+A server is asked again after 50 ms, 100 ms … and at most 1 s, so that a change is seen within 2 s. A name is
+looked up again each second, because its servers may be replaced meanwhile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from redraw.records.rollout import ServerRollout, ServerState
 from redraw.rollout.addresses import Server
-from redraw.rollout.client import BadAnswer, Client, NotReached, Question, Target, shown
+from redraw.rollout.client import BadAnswer, Client, NotReached, Question, Target, short_text
 from redraw.rollout.golden import compare
 from redraw.rollout.grpc_client import GrpcClient
 from redraw.rollout.rest import KServeClient, RestClient
@@ -24,9 +24,9 @@ from redraw.rollout.vertex import VertexClient
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _LOOK_SECONDS, _ANSWER_SECONDS = 1.0, 30.0
-# After one server failed for good, so long the others may show what they have.
+# How long the other servers may still answer after one failed.
 _GRACE_SECONDS = 2.0
-# Of those that a server says it has, the record shows the newest.
+# The record has only the newest versions that a server reports.
 _MOST_VERSIONS = 100
 _UNASKED = "no answer yet"
 _FAILED = {"load_failed", "refused", "wrong_answer"}
@@ -54,22 +54,22 @@ _CLIENTS: dict[str, Callable[[Server, str], Client]] = {
 
 
 def connect(server: Server, address: str) -> Client:
-    """What asks a server at one of its addresses."""
+    """A client for one address of a server."""
     return _CLIENTS[server.protocol](server, address)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the servers have to show.
+    """What the servers must show.
 
     Attributes:
         servers: The servers.
         model: The definition's name.
-        version: The version that they have to have.
-        questions: The recorded requests that they have to answer.
+        version: The version that they must have.
+        questions: The recorded requests that they must answer.
         tolerance: How much floats may differ.
-        timeout: How many seconds they have.
-        connect: What asks a server.
+        timeout: The time limit in seconds.
+        connect: Makes a client for one address of a server.
     """
 
     servers: tuple[Server, ...]
@@ -82,19 +82,19 @@ class Plan:
 
     @property
     def expected(self) -> str:
-        """What each server has to show, for messages."""
+        """What each server must show, for messages."""
         answering = ", answering as recorded" if self.questions else ""
         return f"version {self.version} of {self.model} loaded{answering}"
 
 
 def watch(plan: Plan) -> tuple[ServerRollout, ...]:
-    """Follow the servers.
+    """Watch the servers.
 
     Args:
-        plan: What they have to show, and by when.
+        plan: What they must show, and the time limit.
 
     Returns:
-        Each address as it was seen last, in the order of the servers.
+        The last state of each address, in the order of the servers.
     """
     return _Watch(plan).run()
 
@@ -105,8 +105,8 @@ _Key = tuple[Server, str]
 class _Watch:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._seen: dict[_Key, ServerRollout] = {}
-        # How often an address came up: what was seen of it before it was gone counts no longer.
+        self._results: dict[_Key, ServerRollout] = {}
+        # How often a name got an address: results from before it was dropped do not count.
         self._turns = Counter[_Key]()
         self._changed = threading.Condition()
         self._ended = threading.Event()
@@ -117,44 +117,44 @@ class _Watch:
         try:
             with self._changed:
                 for server in self._plan.servers:
-                    self._seen[server, ""] = self._blank(server, "")
+                    self._results[server, ""] = self._blank(server, "")
                     self._start(self._follow_name, server)
                 self._wait()
                 if self._error is not None:
                     raise self._error
-                order = sorted(self._seen, key=lambda key: (self._plan.servers.index(key[0]), key[1]))
-                return tuple(self._seen[key] for key in order)
+                order = sorted(self._results, key=lambda key: (self._plan.servers.index(key[0]), key[1]))
+                return tuple(self._results[key] for key in order)
         finally:
-            self._ended.set()  # however it ends: the threads ask no more
+            self._ended.set()  # stops the threads
 
     def _wait(self) -> None:
         timeout = self._plan.timeout
         self._changed.wait_for(lambda: self._settled() or self._failed(), timeout)
-        # Each is asked once, however little time there is.
+        # Each is asked once, even if the time is short.
         self._changed.wait_for(lambda: self._settled() or self._all_asked(), _GRACE_SECONDS)
         if self._failed():
-            left = self._began + timeout - time.monotonic()
-            self._changed.wait_for(self._settled, max(0.0, min(_GRACE_SECONDS, left)))
+            remaining = self._began + timeout - time.monotonic()
+            self._changed.wait_for(self._settled, max(0.0, min(_GRACE_SECONDS, remaining)))
 
     def _settled(self) -> bool:
-        return self._error is not None or all(one.state in _FINAL for one in self._seen.values())
+        return self._error is not None or all(result.state in _FINAL for result in self._results.values())
 
     def _all_asked(self) -> bool:
-        return all(one.received != _UNASKED for one in self._seen.values())
+        return all(result.received != _UNASKED for result in self._results.values())
 
     def _failed(self) -> bool:
-        return any(one.state in _FAILED for one in self._seen.values())
+        return any(result.state in _FAILED for result in self._results.values())
 
     def _start(self, function: Callable[..., None], *arguments: object) -> None:
         def run() -> None:
             try:
                 function(*arguments)
-            except Exception as err:  # a mistake of this code: raised where the servers are waited for
+            except Exception as err:  # a bug: raised by the thread that waits
                 with self._changed:
                     self._error = err
                     self._changed.notify_all()
 
-        # Daemons: nothing can end the look-up of a name. They share this thread's credentials.
+        # A daemon, because the look-up of a name cannot be interrupted. It shares this thread's credentials.
         target = contextvars.copy_context().run
         threading.Thread(target=target, args=(run,), daemon=True).start()
 
@@ -170,32 +170,36 @@ class _Watch:
         )
 
     def _follow_name(self, server: Server) -> None:
-        """Follow each address that a name stands for, and drop those that it stands for no longer."""
+        """Watch each address of a name, and drop addresses that the name no longer has."""
         while not self._ended.is_set():
             try:
                 self._take_addresses(server, server.resolve())
             except OSError as err:
-                unnamed = replace(self._blank(server, ""), received=f"no address of that name: {shown(err)}")
+                unnamed = replace(
+                    self._blank(server, ""), received=f"no address of that name: {short_text(err)}"
+                )
                 self._note((server, ""), 0, unnamed)
             self._ended.wait(_LONGEST_PAUSE)
 
     def _take_addresses(self, server: Server, addresses: tuple[str, ...]) -> None:
         with self._changed:
-            known = {key[1] for key in self._seen if key[0] == server}
-            for gone in known.difference(addresses):
-                del self._seen[server, gone]
-            for address in set(addresses) - known:
-                self._seen[server, address] = self._blank(server, address)
+            current = {key[1] for key in self._results if key[0] == server}
+            for address in current.difference(addresses):
+                del self._results[server, address]
+            for address in set(addresses) - current:
+                self._results[server, address] = self._blank(server, address)
                 self._turns[server, address] += 1
                 self._start(self._follow, server, address, self._turns[server, address])
             self._changed.notify_all()
 
     def _note(self, key: _Key, turn: int, now: ServerRollout) -> bool:
-        """Keep what was seen, unless the address was dropped or time is up; says whether to go on."""
+        """Keep a result, unless the address was dropped or the time is up; returns whether to continue."""
         with self._changed:
-            if self._ended.is_set() or key not in self._seen or turn != self._turns[key]:
+            if self._ended.is_set() or key not in self._results or turn != self._turns[key]:
                 return False
-            self._seen[key] = replace(now, advice=_ADVICE[now.state], seconds=time.monotonic() - self._began)
+            self._results[key] = replace(
+                now, advice=_ADVICE[now.state], seconds=time.monotonic() - self._began
+            )
             self._changed.notify_all()
             return now.state not in _FINAL
 
@@ -212,7 +216,7 @@ class _Watch:
     def _ask(
         self, client: Client, model: str, last: ServerRollout, note: Callable[[ServerRollout], bool]
     ) -> ServerRollout:
-        """Look once, and ask a server that has the version."""
+        """Ask a server for its version once, and send the recorded requests if it has the version."""
         target = Target(model=model, version=self._plan.version)
         try:
             look = client.look(target, _LOOK_SECONDS)
@@ -230,7 +234,7 @@ class _Watch:
             now = self._ask_questions(client, target, now)
             if now.state != "confirmed":
                 return now
-            # The last answer may have been its last, and the version another one by now.
+            # The server may have stopped or changed its version after the last answer.
             again = client.look(target, _LOOK_SECONDS)
             if again.state == "loaded":
                 return now
@@ -255,7 +259,7 @@ class _Watch:
             return replace(now, state="no_status", received=received)
         now = replace(now, compared=tuple(compared), largest_error=largest if compared else None)
         if problems:
-            return replace(now, state="wrong_answer", received=shown("; ".join(problems)))
+            return replace(now, state="wrong_answer", received=short_text("; ".join(problems)))
         received = f"{now.received}, the same answers" if compared else now.received
         return replace(now, state="confirmed", received=received)
 
@@ -263,4 +267,4 @@ class _Watch:
 def _unanswered(last: ServerRollout, err: NotReached) -> ServerRollout:
     if last.loaded_seconds is None:
         return replace(last, state="unreachable", received=str(err))
-    return replace(last, state="stopped", received=f"the version loaded, and then {shown(err)}")
+    return replace(last, state="stopped", received=f"the version loaded, and then {short_text(err)}")

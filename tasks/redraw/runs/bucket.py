@@ -1,9 +1,9 @@
-"""A training run in a bucket: it passes through a folder of this machine, and may be resumed by another.
+"""A training run in a bucket, which any machine may resume; its files pass through a local folder.
 
-metrics.jsonl   replaced at each evaluation; its generation says who continues the run
-checkpoints/    a checkpoint's data, then its index: one with an index is whole
-events/         sent again with each checkpoint
-run.json        written first, and with the last step when the run has ended
+metrics.jsonl   replaced at each evaluation; its generation tells which process continues the run
+checkpoints/    a checkpoint's data, then its index: a checkpoint with an index is complete
+events/         uploaded again with each checkpoint
+run.json        written first, and again with the last step when the run has ended
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from redraw.uri import Uri
 logger = logging.getLogger(__name__)
 _CHECKPOINT = "checkpoints/ckpt-"
 _INDEX = ".index"
-# Of a run's record, its metrics or one of its event files.
+# Largest size in bytes of a run's record, its metrics or one of its event files.
 _LARGEST = 1 << 30
 
 
@@ -41,8 +41,8 @@ class RemoteRunFolder(RunFolder):
     """The folder of one training run in a bucket.
 
     Args:
-        uri: Where it is, `gs://BUCKET/PREFIX`.
-        scratch: A folder of this machine for the files while they are worked on.
+        uri: The folder, `gs://BUCKET/PREFIX`.
+        scratch: A local folder for the files during the work.
 
     Raises:
         StorageError: The bucket is missing, forbidden or does not answer.
@@ -53,7 +53,7 @@ class RemoteRunFolder(RunFolder):
     def __init__(self, uri: Uri, scratch: Path) -> None:
         super().__init__(scratch)
         self._storage = open_storage(uri)
-        # What this process read or wrote last of what it replaces: another process's is not replaced.
+        # The generations that this process read or wrote last; objects of other processes are not replaced.
         self._generations: dict[str, int] = {}
         metrics = self._read(METRICS)
         if metrics is not None:
@@ -61,19 +61,19 @@ class RemoteRunFolder(RunFolder):
 
     @property
     def uri(self) -> Uri:
-        """Where the run is for other stages."""
+        """The run's URI for other stages."""
         return self._storage.uri
 
     def is_empty(self) -> bool:
-        """Whether nothing is there."""
+        """Whether the folder has no objects."""
         return next(self._storage.walk(), None) is None
 
     def claim(self) -> None:
-        """Take the run over: what carried it on before, and lives yet, fails at its next checkpoint."""
+        """Take over the run: another process that still continues it fails at its next checkpoint."""
         self._put(METRICS, self._metrics.read_bytes() if self._metrics.exists() else b"")
 
     def read_run(self) -> TrainingRun | None:
-        """The run's record; None where the folder holds none.
+        """The run's record; None if the folder has none.
 
         Raises:
             InvalidRecord: `run.json` is damaged.
@@ -82,7 +82,7 @@ class RemoteRunFolder(RunFolder):
         return None if content is None else TrainingRun.from_text(content, f"{self.uri}/{RECORD}")
 
     def write_run(self, run: TrainingRun) -> None:
-        """Put the run's record in its place.
+        """Write the run's record.
 
         Raises:
             ObjectConflict: Another process continues the run.
@@ -99,13 +99,13 @@ class RemoteRunFolder(RunFolder):
         self._put(METRICS, self._metrics.read_bytes())
 
     def steps(self) -> list[int]:
-        """The steps that a whole checkpoint was sent of, the lowest first."""
+        """The steps of the complete checkpoints, the lowest first."""
         names = [item.name for item in self._storage.walk(_CHECKPOINT) if item.name.endswith(_INDEX)]
         steps = (name.removeprefix(_CHECKPOINT).removesuffix(_INDEX) for name in names)
         return sorted(int(step) for step in steps if is_step(step))
 
     def checkpoint(self, step: int) -> Path:
-        """Fetch a checkpoint; its files are verified, and as old as in the bucket.
+        """Download a checkpoint; its files are verified, and have the times of the objects.
 
         Raises:
             DiskFull: There is no room for it.
@@ -117,7 +117,7 @@ class RemoteRunFolder(RunFolder):
         return super().checkpoint(step)
 
     def checkpoint_saved(self, step: int, keep: int) -> None:
-        """Send a checkpoint, its index last, and remove the oldest beyond `keep`."""
+        """Upload a checkpoint, its index last, and remove the oldest beyond `keep`."""
         self._send_checkpoint(step)
         for old in self.steps()[:-keep]:
             self._remove(self._items(old))
@@ -130,9 +130,11 @@ class RemoteRunFolder(RunFolder):
         files = [
             scan_file(path, f"checkpoints/{path.name}") for path in prefix.parent.glob(f"{prefix.name}.*")
         ]
-        kept = {(file.name, file.size, file.crc32c) for file in files}
+        current = {(file.name, file.size, file.crc32c) for file in files}
         # What a process that was killed has left of the same step: another training's, so never whole.
-        self._remove([item for item in self._items(step) if (item.name, item.size, item.crc32c) not in kept])
+        self._remove(
+            [item for item in self._items(step) if (item.name, item.size, item.crc32c) not in current]
+        )
         in_parallel(self._create, [file for file in files if not file.name.endswith(_INDEX)])
         in_parallel(self._create, [file for file in files if file.name.endswith(_INDEX)])
 
@@ -153,32 +155,32 @@ class RemoteRunFolder(RunFolder):
         os.utime(path, (item.written_at, item.written_at))
 
     def _remove(self, items: list[StoredObject]) -> None:
-        """The index first: what has none is no checkpoint."""
+        """Remove objects, the index first, because without it there is no checkpoint."""
         for item in sorted(items, key=lambda item: not item.name.endswith(_INDEX)):
             self._storage.delete(item.name, item.generation)
 
     def _read(self, name: str) -> bytes | None:
-        found = self._storage.read_with_generation(name, _LARGEST)
-        if found is None:
+        stored = self._storage.read_with_generation(name, _LARGEST)
+        if stored is None:
             return None
-        self._generations[name] = found[1]
-        return found[0]
+        self._generations[name] = stored[1]
+        return stored[0]
 
     def _put(self, name: str, data: bytes) -> None:
-        """Write an object in place of what this process knows of it."""
+        """Replace the generation of an object that this process read or wrote last."""
         try:
-            self._generations[name] = self._written(name, data).generation
+            self._generations[name] = self._write(name, data).generation
         except (AlreadyThere, Changed) as err:
-            known = self._storage.read_with_generation(name, _LARGEST)
-            # The answer to the first of two requests may have been lost.
-            if known is None or known[0] != data:
+            stored = self._storage.read_with_generation(name, _LARGEST)
+            # The response to the first of two requests may have been lost.
+            if stored is None or stored[0] != data:
                 raise ObjectConflict(
                     f"{self.uri}/{name}: expected what this process wrote there, got another's."
                     " Another process continues this run: leave it to that one."
                 ) from err
-            self._generations[name] = known[1]
+            self._generations[name] = stored[1]
 
-    def _written(self, name: str, data: bytes) -> StoredObject:
+    def _write(self, name: str, data: bytes) -> StoredObject:
         generation = self._generations.get(name)
         if generation is None:
             return self._storage.create(name, data)
@@ -187,11 +189,11 @@ class RemoteRunFolder(RunFolder):
 
 @contextlib.contextmanager
 def open_run_folder(uri: Uri, purpose: str) -> Iterator[RunFolder]:
-    """Open a run's folder, wherever it is.
+    """Open a run's folder, local or in a bucket.
 
     Args:
         uri: A local folder, or one in a bucket (`gs://`); it need not exist.
-        purpose: What for: the name of the scratch folder that a bucket's files pass through.
+        purpose: The name of the scratch folder for a bucket's files.
 
     Yields:
         The folder, for as long as the context lasts.

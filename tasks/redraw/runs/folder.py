@@ -36,12 +36,12 @@ class Evaluation:
     metrics: Metrics
 
     def __post_init__(self) -> None:
-        """Drop what is no number: older files hold NaN as it is."""
+        """Replace metrics that are NaN, which older files have, by None."""
         object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
 
 def is_step(text: str) -> bool:
-    """Whether a text is a step as the names of checkpoints have it."""
+    """Whether a text is a step as in the names of checkpoints."""
     return bool(_STEP.fullmatch(text))
 
 
@@ -52,7 +52,7 @@ class RunFolder:
         path: The folder; it need not exist.
     """
 
-    # Whether a checkpoint goes elsewhere once it is saved, and so has to be whole when saving returns.
+    # Whether a checkpoint is uploaded once it is saved, and so must be complete when saving returns.
     sends = False
 
     def __init__(self, path: Path) -> None:
@@ -64,18 +64,18 @@ class RunFolder:
 
     @property
     def uri(self) -> Uri:
-        """Where the run is for other stages."""
+        """The run's URI for other stages."""
         return Uri(self.path).absolute()
 
     def is_empty(self) -> bool:
-        """Whether nothing is there."""
+        """Whether the folder is missing or empty."""
         return not (self.path.is_dir() and any(self.path.iterdir()))
 
     def claim(self) -> None:
-        """Say that this process continues the run, and no other does."""
+        """Take over the run, so that only this process continues it."""
 
     def read_run(self) -> TrainingRun | None:
-        """The run's record; None where the folder holds none.
+        """The run's record; None if the folder has none.
 
         Raises:
             InvalidRecord: `run.json` is damaged.
@@ -85,7 +85,7 @@ class RunFolder:
         return TrainingRun.from_text(self._record.read_bytes(), str(self._record))
 
     def write_run(self, run: TrainingRun) -> None:
-        """Put the run's record in its place."""
+        """Write the run's record."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self._record, run.to_bytes())
 
@@ -102,12 +102,12 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def evaluations(self) -> dict[int, Evaluation]:
-        """Step to its last evaluation; a line cut short by a kill is passed over.
+        """Step to its last evaluation; a last line that a kill cut short is skipped.
 
         Raises:
             InvalidRecord: A line other than the last is damaged.
         """
-        found: dict[int, Evaluation] = {}
+        evaluations: dict[int, Evaluation] = {}
         lines = self._metrics.read_text().splitlines() if self._metrics.exists() else []
         for number, line in enumerate(lines, start=1):
             try:
@@ -119,8 +119,8 @@ class RunFolder:
                     f"{self.uri}/{METRICS}, line {number}: expected step, time and metrics, got {line!r:.60}."
                     " Train into a new folder."
                 ) from err
-            found[evaluation.step] = evaluation
-        return found
+            evaluations[evaluation.step] = evaluation
+        return evaluations
 
     def last_metrics(self) -> Metrics:
         """The newest evaluation's metrics; empty before the first."""
@@ -128,16 +128,16 @@ class RunFolder:
         return evaluations[max(evaluations)].metrics if evaluations else {}
 
     def steps(self) -> list[int]:
-        """The steps that a checkpoint was saved at, the lowest first."""
+        """The steps of the saved checkpoints, the lowest first."""
         steps = (path.stem.removeprefix("ckpt-") for path in self.checkpoints.glob("ckpt-*.index"))
         return sorted(int(step) for step in steps if is_step(step))
 
     def checkpoint(self, step: int) -> Path:
-        """The prefix, on this machine, of the checkpoint of one of these steps."""
+        """The local prefix of the checkpoint of one of these steps."""
         return self.checkpoints / f"ckpt-{step}"
 
     def checkpoint_saved(self, step: int, keep: int) -> None:
-        """Take note that a checkpoint has been saved.
+        """Handle a checkpoint that was just saved.
 
         Args:
             step: Its step.

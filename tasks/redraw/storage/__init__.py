@@ -1,1 +1,1 @@
-"""Files and objects: local folders and Cloud Storage buckets behind one interface."""
+"""Local folders and Cloud Storage buckets behind one interface."""

@@ -1,11 +1,10 @@
-"""A stage's line to the operator that started it: credentials, and a sign of life.
+"""A stage's socket to the operator that started it: credentials, and a sign of life.
 
-An operator that runs a stage leaves one end of a socket in `REDRAW_CONTROL_FD`. Over
-it the stage asks for short-lived access tokens, so that no key reaches its disk, its
-environment, its arguments or its log; and when it closes, the operator is dead, and
-the stage ends with everything it started. A stage run by hand has no such socket and
-takes the credentials that Google's libraries find by themselves. A program that has
-credentials itself, as Airflow's API server does, gives them with `using_credentials`.
+An operator passes one end of a socket in `REDRAW_CONTROL_FD`. Through it the stage asks for short-lived
+access tokens, so that no key is on its disk or in its environment, its arguments or its log. When the socket
+closes, the operator is dead, and the stage ends with all processes it started. A stage that is run by hand
+has no socket and uses the credentials that Google's libraries find. A program with credentials of its own,
+such as Airflow's API server, passes them to `using_credentials`.
 """
 
 from __future__ import annotations
@@ -42,9 +41,10 @@ def using_credentials(name: str, provider: _Provider, project: _Project | None =
     """Ask `provider` for the credentials of buckets that are opened within the block.
 
     Args:
-        name: Whose they are; buckets that are opened under the same name share their connections.
-        provider: Asked once a name. Answers as `storage_credentials`, and raises as it does.
-        project: Answers as `billed_project`.
+        name: The owner of the credentials; buckets that are opened with the same name share connections.
+        provider: Called once for each name. Returns the credentials, or None to use Google's own search;
+            raises `StorageForbidden` or `StorageUnavailable` if there are none.
+        project: Returns the project that pays for requests, or None.
     """
     token = _scoped.set((name, provider, project))
     try:
@@ -54,17 +54,16 @@ def using_credentials(name: str, provider: _Provider, project: _Project | None =
 
 
 def credentials_scope() -> str:
-    """Whose credentials the next bucket is opened with; empty for the process's own."""
+    """The owner of the credentials that open the next bucket; empty for the process's own."""
     scoped = _scoped.get()
     return "" if scoped is None else scoped[0]
 
 
 def watch_parent() -> None:
-    """Watch the operator that started this process; end with it.
+    """Watch the operator that started this process, and end with it.
 
-    A daemon thread reads the socket that `REDRAW_CONTROL_FD` names. The variable is
-    removed and the socket made private, so that no child of this process holds it open.
-    Without the variable nothing happens.
+    A daemon thread reads the socket that `REDRAW_CONTROL_FD` names. The variable is removed and the socket is
+    not inherited, so that no child process keeps it open. Without the variable nothing happens.
     """
     _channel()
 
@@ -73,10 +72,9 @@ def storage_credentials() -> Credentials | None:
     """The credentials for buckets that the operator's connection grants.
 
     Returns:
-        Credentials that ask the operator for the next token when one expires,
-        `AnonymousCredentials` for an anonymous connection, or None where Google's
-        own search is to be used: without an operator, or without a connection. Where
-        a provider was given, what it answers.
+        Credentials that ask the operator for the next token when one expires, `AnonymousCredentials` for an
+        anonymous connection, or None to use Google's own search: without an operator, or without a
+        connection. Within `using_credentials`, the provider's result.
 
     Raises:
         StorageForbidden: The connection gives no credentials; the message says why.
@@ -99,9 +97,13 @@ def storage_credentials() -> Credentials | None:
 
 
 def billed_project() -> str | None:
-    """The project that pays for requests to buckets whose requesters pay, if one is named.
+    """The project that pays for requests to requester-pays buckets, if one is configured.
 
-    `REDRAW_USER_PROJECT` says so, or else the operator's connection. Raises as `storage_credentials`.
+    It comes from `REDRAW_USER_PROJECT`, or else from the operator's connection.
+
+    Raises:
+        StorageForbidden: The connection gives no credentials.
+        StorageUnavailable: The operator did not answer.
     """
     if project := USER_PROJECT.read():
         return project
@@ -113,11 +115,11 @@ def billed_project() -> str | None:
 
 
 def ask_operator(question: dict[str, Any]) -> dict[str, Any] | None:
-    """Ask the operator that started this process something else; None without an operator.
+    """Ask the operator that started this process a question; None without an operator.
 
     Raises:
         StorageUnavailable: It did not answer.
-        RedrawError: What it answered with.
+        RedrawError: It answered with this error.
     """
     channel = _channel()
     return None if channel is None else channel.ask(**question)
@@ -139,7 +141,7 @@ def _token_credentials(channel: _Channel, granted: dict[str, Any]) -> Credential
 
 
 def _expiry(granted: dict[str, Any]) -> datetime:
-    """Naive UTC, as google-auth wants it; an hour where the issuer names no end."""
+    """Naive UTC, as google-auth expects it; in an hour if the issuer gives no expiry."""
     if granted["expiry"] is None:
         return datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
     return datetime.fromisoformat(granted["expiry"])
@@ -152,19 +154,19 @@ def _channel() -> _Channel | None:
 
 
 class _Channel:
-    """The stage's end of the socket: questions go out, one thread reads the answers."""
+    """The stage's end of the socket: it sends questions, and one thread reads the answers."""
 
     def __init__(self, number: int) -> None:
         os.set_inheritable(number, False)
         self._socket = socket.socket(fileno=number)
         self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._asking = threading.Lock()
+        self._lock = threading.Lock()
         self._numbers = itertools.count()
         threading.Thread(target=self._read, name="redraw-control", daemon=True).start()
 
     def ask(self, **question: Any) -> dict[str, Any]:
-        """Ask for credentials, where `renew` refuses the token that was given before, or for a webhook."""
-        with self._asking:
+        """Ask for a webhook, or for credentials; `renew` demands a new token."""
+        with self._lock:
             number = next(self._numbers)
             self._socket.sendall(json.dumps({"id": number, **question}, allow_nan=False).encode() + b"\n")
             answer = self._answer(number)
@@ -175,7 +177,7 @@ class _Channel:
     def _answer(self, number: int) -> dict[str, Any]:
         try:
             while (answer := self._answers.get(timeout=_ANSWER_SECONDS))["id"] != number:
-                continue  # the late answer to a question that was given up
+                continue  # the late answer to a question that timed out
         except queue.Empty as err:
             raise StorageUnavailable(
                 f"credentials: expected an answer of the operator within {_ANSWER_SECONDS:g} s, got none."
@@ -193,7 +195,7 @@ class _Channel:
 
 
 def _end_process_group() -> None:
-    """Kill this process and what it started; nobody is left who could use the result."""
+    """Kill this process and its children, because nobody is left to use the result."""
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Local files: a tree's digest, and writing that never leaves a half file under its name."""
+"""Local files: digests of folders, and writing that never leaves a partial file under its name."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from redraw.errors import DiskFull, InvalidName, OutputExists
 from redraw.records.files import SIGNATURE_FILE, ListedFile
 
 PARTIAL_SUFFIX = ".partial"
-# As much of a name as leaves room for what a partial file's name adds to it.
-_KEPT_OF_NAME = 150
+# How much of a name, in bytes, leaves room for the additions of a partial file's name.
+_LONGEST_STEM = 150
 
 _BLOCK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -30,7 +30,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True, kw_only=True)
 class Checksums:
-    """Of one file's content: crc32c as Cloud Storage keeps it, and SHA-256 in hex."""
+    """Checksums of a file's content: crc32c as Cloud Storage has it, and SHA-256 in hex."""
 
     crc32c: int
     sha256: str
@@ -38,14 +38,14 @@ class Checksums:
 
 @dataclass(frozen=True, kw_only=True)
 class TreeFile(ListedFile):
-    """The same, and `path`, where it lies."""
+    """A listed file with its local path."""
 
     path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class TreeScan:
-    """A folder's files by name, and one digest over them all.
+    """A folder's files by name, and one digest of all of them.
 
     Attributes:
         files: Sorted by name.
@@ -58,22 +58,22 @@ class TreeScan:
     size_bytes: int
 
 
-def scan_tree(folder: Path, known: Mapping[Path, Checksums] | None = None) -> TreeScan:
+def scan_tree(folder: Path, checksums: Mapping[Path, Checksums] | None = None) -> TreeScan:
     """Read every file of a folder once, for its digest and its checksums.
 
-    The digest is taken over the files' own digests, so that several files are read at
-    once. Empty folders do not count: a bucket has none.
+    The digest is computed from the files' own digests, so that several files are read at once. Empty folders
+    do not count, because a bucket has none.
 
     Args:
         folder: An existing folder; links in it are followed.
-        known: Path to checksums of files in it that need not be read again.
+        checksums: Path to checksums of files in it that need not be read again.
 
     Raises:
         OSError: The folder, or a file in it, cannot be read.
     """
     names = tree_names(folder)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        files = tuple(pool.map(lambda name: _scanned(folder / name, name, known or {}), names))
+        files = tuple(pool.map(lambda name: _scanned(folder / name, name, checksums or {}), names))
     return TreeScan(files=files, digest=digest_of(files), size_bytes=sum(file.size for file in files))
 
 
@@ -83,7 +83,7 @@ def digest_of(files: Iterable[ListedFile]) -> str:
 
 
 def tree_names(folder: Path) -> list[str]:
-    """The sorted names of a folder's files relative to it, but its signature; links in it are followed."""
+    """The sorted names of a folder's files relative to it, without the signature; links are followed."""
     names = {
         (Path(parent) / file).relative_to(folder).as_posix()
         for parent, _, files in os.walk(folder, followlinks=True, onerror=_raise)
@@ -93,20 +93,20 @@ def tree_names(folder: Path) -> list[str]:
 
 
 def digest_files(files: Iterable[tuple[str, int, str]]) -> str:
-    """The digest of a folder, for anyone who reads its files by other means.
+    """The digest of a folder, from the digests of its files.
 
     Args:
-        files: Of each file its name in the folder, its size and its SHA-256 in hex.
+        files: The name in the folder, the size and the SHA-256 in hex of each file.
 
     Returns:
         SHA-256 in hex.
     """
-    listed = json.dumps(sorted([*file] for file in files), allow_nan=False)
-    return hashlib.sha256(listed.encode()).hexdigest()
+    text = json.dumps(sorted([*file] for file in files), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
-    """Open a file to read it, and nothing that only looks like one: a pipe would never end.
+    """Open a regular file for reading; a pipe or a device might never end.
 
     Raises:
         InvalidName: It is a pipe, a socket or a device.
@@ -129,7 +129,7 @@ def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
 
 
 def demand_regular(path: Path) -> None:
-    """Refuse what is no file of its own; one that is absent is for its reader to report.
+    """Refuse a path that is neither a regular file nor a folder; a missing file is left to its reader.
 
     Raises:
         InvalidName: It is a symbolic link, a pipe, a socket or a device.
@@ -141,10 +141,10 @@ def demand_regular(path: Path) -> None:
 
 
 def demand_outside_saved_model(path: Path) -> None:
-    """Refuse to write into a SavedModel: what is added changes its digest, by which it is published.
+    """Refuse to write into a SavedModel, because any new file changes its digest.
 
     Raises:
-        OutputExists: The path is in one.
+        OutputExists: The path is in a SavedModel.
     """
     place = path.absolute()
     for folder in (place, *place.parents):
@@ -155,15 +155,15 @@ def demand_outside_saved_model(path: Path) -> None:
 
 
 def demand_no_pattern(path: Path) -> None:
-    """Refuse a folder whose name TensorFlow reads as a pattern: it writes there, and finds none of it again.
+    """Refuse a folder whose name TensorFlow reads as a pattern: it would not find files that it wrote there.
 
     Raises:
         InvalidName: The absolute path has an asterisk, a question mark, a bracket or a backslash.
     """
-    if found := sorted(set("*?[\\") & set(str(path.absolute()))):
+    if marks := sorted(set("*?[\\") & set(str(path.absolute()))):
         raise InvalidName(
             f"{path}: expected a path without * ? [ and \\, which TensorFlow takes for a pattern of names,"
-            f" got {' '.join(found)}. Choose another path."
+            f" got {' '.join(marks)}. Choose another path."
         )
 
 
@@ -178,8 +178,8 @@ def scan_file(path: Path, name: str) -> TreeFile:
     """Read one file once, for its checksums.
 
     Args:
-        path: Where it lies.
-        name: What it is to be called.
+        path: The file.
+        name: The name for the result.
     """
     sha256, crc32c, size = hashlib.sha256(), 0, 0
     with open_regular(path) as file:
@@ -191,13 +191,13 @@ def scan_file(path: Path, name: str) -> TreeFile:
 
 
 def digest_tree(folder: Path) -> tuple[str, int]:
-    """The digest of a folder and the bytes in it, as `scan_tree` gives them."""
+    """The digest of a folder, and the number of bytes in it."""
     scan = scan_tree(folder)
     return scan.digest, scan.size_bytes
 
 
-def _scanned(path: Path, name: str, known: Mapping[Path, Checksums]) -> TreeFile:
-    sums = known.get(path)
+def _scanned(path: Path, name: str, checksums: Mapping[Path, Checksums]) -> TreeFile:
+    sums = checksums.get(path)
     if sums is None:
         return scan_file(path, name)
     return TreeFile(name=name, path=path, size=path.stat().st_size, crc32c=sums.crc32c, sha256=sums.sha256)
@@ -215,16 +215,16 @@ def checksum_of(source: bytes | Path) -> int:
 
 
 def partial_path(path: Path) -> Path:
-    """A name next to `path` to write under before the file gets its own."""
-    kept = os.fsdecode(os.fsencode(path.name)[:_KEPT_OF_NAME])
-    return path.with_name(f".{kept}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}")
+    """A temporary name next to `path`, to write under until the file is complete."""
+    stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST_STEM])
+    return path.with_name(f".{stem}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}")
 
 
 @contextlib.contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Translate a full disk, met while writing to `path`, into a `DiskFull`.
+    """Translate errors of a full disk while writing to `path` into a `DiskFull`.
 
-    TensorFlow's own file writers raise an error of theirs for it, recognized by its text.
+    TensorFlow's file writers raise errors of their own, which are recognized by their text.
 
     Args:
         path: The file or folder that is written, named in the message.
@@ -233,7 +233,7 @@ def writing_to(path: Path) -> Iterator[None]:
         Nothing; write within.
 
     Raises:
-        DiskFull: No space, or none left of the quota.
+        DiskFull: The disk or the quota is full.
     """
     try:
         yield
@@ -247,10 +247,10 @@ def writing_to(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a small file so that a reader sees all of it, or what was there before.
+    """Write a small file so that a reader sees either all of it or the old content.
 
     Raises:
-        DiskFull: No space is left; what was there before remains.
+        DiskFull: No space is left; the old content stays.
     """
     partial = partial_path(path)
     with writing_to(path):

@@ -39,7 +39,7 @@ _GET = "storage.objects.get"
 _CREATE = "storage.objects.create"
 _DELETE = "storage.objects.delete"
 _REPLACE = f"{_CREATE} and {_DELETE}"
-# As many as the service gives at most.
+# The largest page that the service returns.
 _PAGE_SIZE = 1000
 _STREAMS = 16
 
@@ -51,7 +51,7 @@ class GcsStorage:
         self._patience = Patience.read()
         self._start = f"{uri.key}/" if uri.key else ""
         self._uri = uri
-        self._known_bucket = False
+        self._bucket_exists = False
         with translating(self._uri, "credentials"):
             self._client, self._session = connect(os.environ.get("STORAGE_EMULATOR_HOST"))
         self._bucket = self._client.bucket(uri.bucket)
@@ -63,14 +63,14 @@ class GcsStorage:
         return self._uri
 
     def list(self, prefix: str = "") -> list[StoredObject]:
-        """The objects whose names start with `prefix`; placeholders of folders are left out."""
-        found = sorted(self._walk(prefix), key=lambda item: item.name)
-        for item in found:
+        """The objects whose names start with `prefix`, without placeholders of folders."""
+        objects = sorted(self._walk(prefix), key=lambda item: item.name)
+        for item in objects:
             check_object_name(item.name)
-        return found
+        return objects
 
     def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
-        """The same, a page at a time."""
+        """The objects whose names start with `prefix`, read a page at a time."""
         return skip_misnamed(self._walk(prefix, deep=deep), self._uri)
 
     def _walk(self, prefix: str, *, deep: bool = True) -> Iterator[StoredObject]:
@@ -79,12 +79,12 @@ class GcsStorage:
             yield from (item for item in page if not item.name.endswith("/"))
 
     def folders(self) -> tuple[str, ...]:
-        """The first parts of the names that have several, each once."""
+        """The top-level folders: the first parts of names with several parts."""
         listing = self._listing("", deep=False, fields="prefixes,nextPageToken")
         with translating(self._uri, _LIST):
             for _ in listing.pages:
                 pass
-        self._known_bucket = True
+        self._bucket_exists = True
         return tuple(sorted(name.removeprefix(self._start)[:-1] for name in listing.prefixes))
 
     def _listing(self, prefix: str, *, deep: bool, fields: str = LISTED_FIELDS) -> Any:
@@ -101,14 +101,14 @@ class GcsStorage:
         with translating(f"{self._uri}/{prefix}", _LIST):
             page = next(pages, None)
             blobs = None if page is None else [*page]
-        self._known_bucket = True
+        self._bucket_exists = True
         return None if blobs is None else self._described(blobs)
 
     def _described(self, blobs: Sequence[Any]) -> tuple[StoredObject, ...]:
-        """A page of a listing. That of objects under a customer's key lacks checksums: they are asked for."""
+        """A page of a listing. It lacks checksums of objects under a customer's key: these are asked for."""
         if any(blob.crc32c is None for blob in blobs):
             with ThreadPoolExecutor(_STREAMS) as pool:
-                # One that is gone by now is no longer listed.
+                # An object that was removed meanwhile is left out.
                 blobs = [blob for blob in pool.map(self._completed, blobs) if blob is not None]
         return tuple(describe_blob(blob, self._start, str(self._uri)) for blob in blobs)
 
@@ -158,25 +158,25 @@ class GcsStorage:
             start=offset,
             end=offset + size - 1,
             raw_download=True,
-            checksum=None,  # the service knows only that of the whole object
+            checksum=None,  # the service has only the checksum of the whole object
         )
         with translating(self._uri_of(name), _GET):
             try:
                 part: bytes = self._patience.keep_trying(read)
             except api.NotFound as err:
-                known = generation is not None and self.stat(name) is not None
+                exists = generation is not None and self.stat(name) is not None
                 self._demand_bucket(name)
-                raise (Changed if known else Absent)(self._uri_of(name)) from err
+                raise (Changed if exists else Absent)(self._uri_of(name)) from err
             except api.RequestRangeNotSatisfiable:
                 return b""
         return part
 
     def download(self, name: str, path: Path) -> StoredObject:
-        """Copy an object to a file, verified by its checksum: its bytes as they are stored."""
+        """Copy an object's stored bytes to a file, and verify their checksum."""
         described = self.stat(name)
         if described is None:
             raise Absent(self._uri_of(name))
-        # The very object that was described, whatever takes its place meanwhile.
+        # The generation that was described, even if the object is replaced meanwhile.
         blob = self._bucket.blob(self._key(name), generation=described.generation)
         with writing_to(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,15 +192,15 @@ class GcsStorage:
     def create(
         self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
     ) -> StoredObject:
-        """Write an object that is not there yet, in one request."""
-        return self._sent(replace(self._upload_of(name, source, crc32c), sha256=sha256), AlreadyThere)
+        """Create an object in one request; it must not exist yet."""
+        return self._send(replace(self._upload_of(name, source, crc32c), sha256=sha256), AlreadyThere)
 
     def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
-        """Write an object in place of the very one that was read."""
-        return self._sent(replace(self._upload_of(name, data), generation=generation), Changed)
+        """Replace the generation of an object that was read."""
+        return self._send(replace(self._upload_of(name, data), generation=generation), Changed)
 
     def copy_from(self, source: Storage, stored: StoredObject, name: str) -> StoredObject:
-        """Have the service copy an object of a bucket; the one identity of the process reads and writes."""
+        """Have the service copy an object of a bucket; the process's identity needs access to both."""
         if not isinstance(source, GcsStorage):
             raise NotImplementedError(f"{self.uri}: copies only from buckets, not from {source.uri}")
         origin = source._bucket.blob(source._start + stored.name, generation=stored.generation)
@@ -215,11 +215,11 @@ class GcsStorage:
                 source._demand_bucket(stored.name)
                 self._demand_bucket(name)
                 raise Changed(origin_uri) from err
-        self._known_bucket = True
+        self._bucket_exists = True
         return demand_stored(uri, describe_resource(resource, self._start, uri), stored)
 
     def delete(self, name: str, generation: int) -> None:
-        """Remove the very object that was read or listed."""
+        """Remove the generation of an object that was read or listed."""
         blob = self._bucket.blob(self._key(name))
         with translating(self._uri_of(name), _DELETE):
             try:
@@ -230,7 +230,7 @@ class GcsStorage:
                 self._demand_bucket(name)
 
     def delete_many(self, objects: Iterable[StoredObject]) -> None:
-        """Remove the very objects that were listed, a hundred in a request where the server takes that."""
+        """Remove the listed generations of objects, a hundred in a request if the server supports that."""
         with translating(self._uri, _DELETE):
             refused = self._deletions.send([(self._key(item.name), item) for item in objects])
 
@@ -247,7 +247,7 @@ class GcsStorage:
         return Deletions(self._session, self._client.api_endpoint, self._bucket.name, self._patience)
 
     def kept_when_deleted(self, prefix: str) -> Iterator[str]:
-        """Noncurrent versions, and what can be restored."""
+        """Describe noncurrent versions and soft-deleted objects."""
         with translating(f"{self._uri}/{prefix}", _LIST):
             yield from find_gone(self._client, self._bucket, self._start + prefix, self._patience)
 
@@ -261,12 +261,12 @@ class GcsStorage:
             size=len(source) if isinstance(source, bytes) else source.stat().st_size,
             crc32c=checksum_of(source) if crc32c is None else crc32c,
             generation=0,
-            # Records and the live pointer are read to learn what is so now; by default a
-            # public bucket's objects are answered from caches for an hour.
+            # Records and the live pointer must be current; by default caches answer for the objects of a
+            # public bucket for an hour.
             cache_control="no-store" if small else "",
         )
 
-    def _sent(self, upload: Upload, refused: type[Exception]) -> StoredObject:
+    def _send(self, upload: Upload, refused: type[Exception]) -> StoredObject:
         uri, progress = f"gs://{upload.bucket}/{upload.name}", Progress()
         upload = self._media.prefer(upload)
         send = functools.partial(upload.send, self._session, self._patience.silence, progress)
@@ -275,21 +275,20 @@ class GcsStorage:
                 resource = self._patience.keep_trying(send, progress)
             except api.PreconditionFailed as err:
                 raise refused(uri) from err
-        self._known_bucket = True
+        self._bucket_exists = True
         return demand_stored(uri, describe_resource(resource, self._start, uri), upload)
 
     def _demand_bucket(self, name: str) -> None:
-        """Distinguish an absent object from an absent bucket: both are answered 404.
+        """Distinguish a missing object from a missing bucket: the status of both is 404.
 
-        Listing needs no other permission than the stages have anyway, and the object's own name as the
-        prefix no other place than they may list.
+        It lists with the object's name as the prefix: the stages have the permission to list there anyway.
         """
-        if self._known_bucket:
+        if self._bucket_exists:
             return
         options = {"prefix": self._key(name), "max_results": 1, **self._patience.options}
         with translating(self._uri, _LIST):
             list(self._client.list_blobs(self._bucket, **options))
-        self._known_bucket = True
+        self._bucket_exists = True
 
     def _key(self, name: str) -> str:
         return self._start + check_object_name(name)

@@ -1,4 +1,4 @@
-"""Many deletions in one request, where the server takes such requests; and what a bucket keeps of them.
+"""Delete many objects in one request, if the server supports that; find what a bucket keeps of them.
 
 Sources: https://cloud.google.com/storage/docs/batch,
 https://cloud.google.com/storage/docs/object-versioning,
@@ -24,19 +24,19 @@ from redraw.storage.gcs_retry import Patience
 from redraw.storage.gcs_upload import Session
 from redraw.storage.interface import StoredObject
 
-# As many as the service takes in one request.
+# The service's limit for one request.
 _MOST = 100
 _STREAMS = 4
 _STATUS = re.compile(r"HTTP/1\.[01] ([0-9]{3})\b")
 _NUMBER = re.compile(r"\+([0-9]{1,3})>?$")
-# What leaves nothing to do: it is gone, or it is another object by now and stays.
+# Statuses after which nothing is left to do: the object is deleted, or was replaced and stays.
 _SETTLED = {HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}
 _Named = tuple[str, StoredObject]
 _FIELDS = "items(name,timeDeleted,softDeleteTime,hardDeleteTime),nextPageToken"
 
 
 class Deletions:
-    """Deletes objects of one bucket. The first request shows whether the server takes many in one."""
+    """Deletes objects of one bucket. The first request shows whether the server supports batches."""
 
     def __init__(self, session: Session, endpoint: str, bucket: str, patience: Patience) -> None:
         self._session, self._patience = session, patience
@@ -45,18 +45,18 @@ class Deletions:
         self._offered = True
 
     def send(self, objects: Iterable[_Named]) -> list[StoredObject]:
-        """Delete the very generations of objects, each by a precondition of its own.
+        """Delete the listed generations of objects, each with its own precondition.
 
         Args:
             objects: Name in the bucket, and description.
 
         Returns:
-            Those that were not deleted so: they are to be deleted one by one, which says why.
+            The objects that were not deleted. Delete them one by one, which gives the reason.
         """
         chunks = list(_chunks(objects))
         if not chunks:
             return []
-        # Alone, so that a server that takes none is asked once.
+        # Alone, so that a server without batches gets only one.
         first = self._delete(chunks[0])
         with ThreadPoolExecutor(_STREAMS) as pool:
             return list(itertools.chain(first, *pool.map(self._delete, chunks[1:])))
@@ -71,10 +71,10 @@ class Deletions:
         return [item for number, (_, item) in enumerate(chunk) if statuses.get(number) not in _SETTLED]
 
     def _statuses(self, chunk: Sequence[_Named]) -> dict[int, int]:
-        """Status by the place in the chunk.
+        """Position in the chunk to status.
 
         Raises:
-            google.api_core.exceptions.GoogleAPIError: The server offers no such requests, or failed.
+            google.api_core.exceptions.GoogleAPIError: The server does not support batches, or failed.
         """
         boundary = uuid.uuid4().hex
         response = self._session.request(
@@ -112,7 +112,7 @@ def _chunks(objects: Iterable[_Named]) -> Iterator[list[_Named]]:
 
 
 def _status(part: Message[Any, Any], place: int) -> tuple[int, int]:
-    """Which of the requests a part of the answer is about, and its status."""
+    """The number of the request that a part of the response answers, and its status."""
     number, status = (
         _NUMBER.search(part.get("Content-ID", "")),
         _STATUS.match(str(part.get_payload()).lstrip()),
@@ -121,12 +121,12 @@ def _status(part: Message[Any, Any], place: int) -> tuple[int, int]:
 
 
 def find_gone(client: Any, bucket: Any, prefix: str, patience: Patience) -> Iterator[str]:
-    """Say what still lies there, by listings: to read the bucket's own settings takes a permission on it.
+    """Describe deleted objects that the bucket keeps, from listings, which need no permission on the bucket.
 
     Args:
         client: The `google.cloud.storage.Client`.
         bucket: The `google.cloud.storage.Bucket`.
-        prefix: Of the names of objects that were deleted just now.
+        prefix: Of the names of objects that were just deleted.
         patience: How each call retries and when it gives up.
     """
 

@@ -1,4 +1,4 @@
-"""What the service says of an object, and whether that is what was sent, copied or fetched."""
+"""Read the service's descriptions of objects, and compare them with what was written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redraw.storage.interface import StoredObject, removal_command
 # Source: https://cloud.google.com/storage/docs/storage-classes
 _LEAST_DAYS = {"NEARLINE": 30, "COLDLINE": 90, "ARCHIVE": 365}
 
-# What a listing is asked for of each object: what `describe_blob` reads.
+# The fields of a listing that `describe_blob` reads.
 LISTED_FIELDS = (
     "items(name,size,crc32c,generation,timeCreated,storageClass,temporaryHold,eventBasedHold,"
     "retentionExpirationTime),nextPageToken"
@@ -32,10 +32,10 @@ class _Content(Protocol):
 
 
 def describe_blob(blob: Any, start: str, where: str) -> StoredObject:
-    """A `google.cloud.storage.Blob` that was listed; its name without the start that all have.
+    """Describe a `google.cloud.storage.Blob` from a listing; its name is relative to `start`.
 
     Raises:
-        StorageError: The service described it in another form; `where` is for the message.
+        StorageError: The service's description has another form; `where` is for the message.
     """
     with _expecting_a_description(where):
         return StoredObject(
@@ -50,7 +50,11 @@ def describe_blob(blob: Any, start: str, where: str) -> StoredObject:
 
 
 def describe_resource(resource: dict[str, Any], start: str, where: str) -> StoredObject:
-    """The same of an object's resource in JSON, as a write is answered with."""
+    """Describe an object from its JSON resource, which is the response to a write.
+
+    Raises:
+        StorageError: The service's description has another form; `where` is for the message.
+    """
     with _expecting_a_description(where):
         return StoredObject(
             name=str(resource["name"]).removeprefix(start),
@@ -81,20 +85,20 @@ def _kept_by(blob: Any) -> str:
 
 
 def _billed_until(blob: Any) -> float:
-    """Storage classes have a shortest time that is paid for, also of an object that is deleted before."""
+    """When billing can end: some storage classes have a minimum duration, even for deleted objects."""
     days = _LEAST_DAYS.get(blob.storage_class, 0)
     return blob.time_created.timestamp() + days * 86_400 if days and blob.time_created else 0.0
 
 
-def demand_stored(uri: str, stored: StoredObject, sent: _Content) -> StoredObject:
-    """Return the object that was written, if it is what was to be written.
+def demand_stored(uri: str, stored: StoredObject, expected: _Content) -> StoredObject:
+    """Return the object that was written, if its size and checksum are as expected.
 
     Raises:
         StorageUnavailable: It has another size or crc32c.
     """
-    if (stored.size, stored.crc32c) != (sent.size, sent.crc32c):
+    if (stored.size, stored.crc32c) != (expected.size, expected.crc32c):
         raise StorageUnavailable(
-            f"{uri}: expected {sent.size} bytes with crc32c {sent.crc32c or 0:08x} to be stored, got"
+            f"{uri}: expected {expected.size} bytes with crc32c {expected.crc32c or 0:08x} to be stored, got"
             f" {stored.size} with {stored.crc32c!r}. Remove the object, and run it again:"
             f" {removal_command(uri, stored.generation)}"
         )

@@ -1,4 +1,4 @@
-"""Objects as they come: small ones into memory, others into files, again from where it stopped."""
+"""Download objects: small ones into memory, others into files, with resumption after a failure."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _BLOCK = 1 << 20
 
 
 class TooLarge(Exception):  # noqa: N818 - ends a download
-    """More came of an object than is to be held in memory."""
+    """An object has more bytes than may be in memory."""
 
 
 class SmallContent(io.BytesIO):
-    """What was read of an object that has to be small."""
+    """The content of a small object, with a limit."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -37,15 +37,15 @@ class SmallContent(io.BytesIO):
         blob.download_to_file(self, checksum="crc32c", retry=None, timeout=timeout)
 
     def write(self, data: Buffer) -> int:
-        """Take a part; the one that is too much is the last."""
-        written = super().write(data)
+        """Add a part; the first part beyond the limit ends the download."""
+        size = super().write(data)
         if self.tell() > self._most:
             raise TooLarge
-        return written
+        return size
 
 
 class _Sink:
-    """A file that takes down when bytes come, and their checksum."""
+    """A file that records when bytes arrive, and their checksum."""
 
     def __init__(self, file: BinaryIO, progress: Progress) -> None:
         self._file, self._progress = file, progress
@@ -65,17 +65,17 @@ class _Sink:
 
 
 def fetch(blob: Any, file: BinaryIO, described: StoredObject, patience: Patience) -> None:
-    """Download one generation of an object: its bytes as they are stored, checked by its checksum.
+    """Download the stored bytes of one generation of an object, and check their checksum.
 
     Args:
         blob: The `google.cloud.storage.Blob`, with its generation.
-        file: Where to, empty.
+        file: The target, empty.
         described: Its size and crc32c.
-        patience: What was lost on the way is asked for again, what was altered all of it.
+        patience: How long to retry: an interrupted download resumes, an altered one starts again.
 
     Raises:
-        StorageUnavailable: The generation is gone.
-        google.api_core.exceptions.GoogleAPIError: The service refused, or the patience has ended.
+        StorageUnavailable: The generation no longer exists.
+        google.api_core.exceptions.GoogleAPIError: The service refused, or the retries are used up.
     """
     progress = Progress()
     sink = _Sink(file, progress)
@@ -84,10 +84,10 @@ def fetch(blob: Any, file: BinaryIO, described: StoredObject, patience: Patience
         if sink.size < described.size:
             _read(blob, sink, patience)
         if (sink.size, sink.crc32c) != (described.size, described.crc32c):
-            found = f"{sink.size} with {sink.crc32c}"
+            received = f"{sink.size} with {sink.crc32c}"
             sink.restart()
             raise DataCorruption(
-                None, f"expected {described.size} bytes with crc32c {described.crc32c}, got {found}"
+                None, f"expected {described.size} bytes with crc32c {described.crc32c}, got {received}"
             )
 
     patience.keep_trying(attempt, progress)

@@ -1,4 +1,4 @@
-"""Cloud Storage's errors in Redraw's words."""
+"""Translate Cloud Storage's errors into Redraw's."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _UNAVAILABLE = (
     DataCorruption,
 )
 _REQUEST_TIMEOUT = 408
-# The service's words for an object that its owner protects; no role helps.
-_KEPT = re.compile(r"retention|\b(under|active|temporary|event-based) hold\b", re.IGNORECASE)
-# And for a bucket that nobody may use as it stands, or from here, whatever their role.
+# The service's words for an object that its owner protects; no role allows to change it.
+_PROTECTED = re.compile(r"retention|\b(under|active|temporary|event-based) hold\b", re.IGNORECASE)
+# The service's words for a bucket that nobody may use in its state, or from here, with any role.
 _CLOSED = re.compile(
     r"billing|service controls|organization('s)? policy|has not been used in project|is disabled",
     re.IGNORECASE,
@@ -36,14 +36,14 @@ _REQUESTER_PAYS = re.compile(r"requester pays|user ?project|serviceusage", re.IG
 
 @contextlib.contextmanager
 def translating(uri: str, permission: str) -> Iterator[None]:
-    """Raise a `StorageError` in place of what the client raises.
+    """Translate the client's errors into a `StorageError`.
 
-    An object that is absent or was changed is an answer, for the caller to take first:
-    a 404 that arrives here means that the bucket is missing.
+    The caller handles missing or changed objects itself: so a 404 that arrives here means that the bucket is
+    missing.
 
     Args:
-        uri: What was read or written, named in the message.
-        permission: What the call within needs.
+        uri: The object or bucket, for the message.
+        permission: The permission that the call within needs.
 
     Yields:
         Nothing; call the client within.
@@ -51,8 +51,8 @@ def translating(uri: str, permission: str) -> Iterator[None]:
     Raises:
         BucketNotFound: 404.
         StorageForbidden: 401, 403, or no usable credentials.
-        StorageUnavailable: 408, 429, 5xx, a lost or refused connection, a stall or an
-            altered answer, after the client's retries.
+        StorageUnavailable: 408, 429, 5xx, a lost or refused connection, a stall or an altered response, after
+            the client's retries.
         StorageError: Any other refusal.
     """
     handled = sys.exception()
@@ -90,8 +90,8 @@ def _translated(uri: str, permission: str, err: Exception, reason: str) -> Stora
 
 
 def _forbidden(uri: str, permission: str, got: str) -> StorageForbidden:
-    """A refusal with advice on what the service says is the cause."""
-    if _KEPT.search(got):
+    """A refusal, with advice on the cause that the service gives."""
+    if _PROTECTED.search(got):
         return StorageForbidden(
             f"{uri}: expected an object that may be replaced and deleted, got {got}."
             " Wait until then, or have the retention or the hold lifted."
@@ -105,27 +105,27 @@ def _forbidden(uri: str, permission: str, got: str) -> StorageForbidden:
 
 
 def _reason(err: BaseException, handled: BaseException | None) -> str:
-    """The service's own words, or else the innermost cause's, on one line.
+    """The service's message, or else that of the innermost cause, on one line.
 
     Args:
-        err: What was raised.
-        handled: What was being handled when the request was made: the answer to an earlier one.
+        err: The error.
+        handled: The error that was being handled when the request was made, which is not its cause.
     """
-    if said := _said(getattr(err, "response", None)):
-        return _on_one_line(said)
+    if message := _message_of(getattr(err, "response", None)):
+        return _on_one_line(message)
     inner = err.__cause__ or err.__context__
     if inner is not None and inner is not handled:
         return _reason(inner, handled)
     return _on_one_line(str(err) or type(err).__name__)
 
 
-def _said(response: object) -> str:
-    """The message in a refusal of the service; '' if it is none."""
+def _message_of(response: object) -> str:
+    """The message in an error response of the service; '' if it is none."""
     if not isinstance(response, requests.Response) or response.ok:
         return ""
     try:
         return str(response.json()["error"]["message"])
-    # Of an answer that was cut short there is nothing to read, nor of one that was read as it came.
+    # The body of a truncated or streamed response cannot be read.
     except (ValueError, KeyError, TypeError, requests.RequestException, RuntimeError):
         return f"{response.status_code} {response.reason}"
 

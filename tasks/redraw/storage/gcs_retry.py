@@ -1,4 +1,4 @@
-"""How often a call to Cloud Storage is made again, and when it is given up."""
+"""Retry calls to Cloud Storage, with a time limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from google.api_core import exceptions as api
 from google.api_core.retry import exponential_sleep_generator
 from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - only gs:// URIs load this module
-from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: TID253 - as above
+from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: TID253
 
 from redraw.compat.storage import would_retry
 from redraw.settings import STORAGE_TIMEOUT
@@ -27,24 +27,24 @@ class Progress:
         self.moved_at = 0.0
 
     def move(self) -> None:
-        """Take down that bytes have moved."""
+        """Record that bytes have moved."""
         self.moved_at = time.monotonic()
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long calls are made again.
+    """How long calls are retried.
 
     Attributes:
-        seconds: No attempt is started when so much time has passed in failures and pauses. The time in which
-            a transfer's bytes moved does not count: one that takes longer than this is retried as well.
+        seconds: After so much time in failures and pauses no retry starts. The time in which a transfer's
+            bytes moved does not count, so that a long transfer is retried as well.
     """
 
     seconds: float
 
     @classmethod
     def read(cls) -> Patience:
-        """As `REDRAW_STORAGE_TIMEOUT` has it.
+        """Read `REDRAW_STORAGE_TIMEOUT`.
 
         Raises:
             InvalidSetting: The variable is no positive number.
@@ -53,24 +53,23 @@ class Patience:
 
     @property
     def silence(self) -> tuple[float, float]:
-        """How long an attempt may take to connect, and be silent then: half of it, 20 s at most."""
+        """How long an attempt may take to connect, and to be silent: half of `seconds`, at most 20 s."""
         silence = min(20.0, self.seconds / 2)
         return min(5.0, silence), silence
 
     @property
     def options(self) -> dict[str, Any]:
-        """The same for a call of the client, as its keyword arguments."""
+        """Keyword arguments for a call of the client, with this patience."""
         return {"retry": DEFAULT_RETRY.with_timeout(self.seconds), "timeout": self.silence}
 
     def keep_trying(self, call: Callable[[], T], progress: Progress | None = None) -> T:
-        """Call until it succeeds, or fails for good.
+        """Call until it succeeds, or fails with an error that is not retried.
 
-        Left to the client a retry covers neither the reading of a refusal, whose body may be cut short as
-        any other, nor bytes that were altered on the way.
+        The client's own retries do not cover error responses with a truncated body, nor altered bytes.
 
         Args:
-            call: Called in this thread; what it raises says whether it is called again.
-            progress: That of its transfer.
+            call: Called in this thread; its error decides whether it is called again.
+            progress: The progress of its transfer, if any.
 
         Raises:
             google.api_core.exceptions.RetryError: The time is used up; the cause is the last failure.

@@ -1,4 +1,4 @@
-"""The connections to Cloud Storage: with credentials, kept open, and enough of them."""
+"""Connections to Cloud Storage: with credentials, kept open, and enough for all threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from redraw.settings import STORAGE_TOKEN
 from redraw.storage.credentials import billed_project, credentials_scope, storage_credentials
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
-# As many as any part of Redraw uses at once: one more would be closed after each request.
+# The most that any part of Redraw uses at once; another connection would be closed after each request.
 _CONNECTIONS = 32
 _CLIENTS = 32
 
@@ -27,8 +27,8 @@ def open_session(credentials: Credentials) -> AuthorizedSession:
     """A session for many threads at once.
 
     Returns:
-        The session. It looks for proxies and certificates in the environment where that names
-        any; to look again for each request takes a fifth of a small one's time.
+        The session. It reads proxies and certificates from the environment only if there are any, because
+        that takes a fifth of the time of each small request.
     """
     session = AuthorizedSession(credentials)
     session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
@@ -39,19 +39,18 @@ def open_session(credentials: Credentials) -> AuthorizedSession:
 
 
 def connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
-    """The client, and a session with the same credentials for the requests it cannot make.
+    """The client, and a session with the same credentials for requests that the client cannot make.
 
-    One pair for all buckets of the process that have the same credentials: they share connections, which
-    are kept open.
+    All buckets of the process with the same credentials share one pair, and its open connections.
 
     Args:
-        emulator: The URL of a server that stands in for the service; it asks for no credentials, or
-            for the token in `REDRAW_STORAGE_TOKEN`.
+        emulator: The URL of a server that replaces the service; it needs no credentials, or the token in
+            `REDRAW_STORAGE_TOKEN`.
     """
     return _connect(emulator, credentials_scope())
 
 
-# A connection that is changed has another scope: those of the past are forgotten.
+# A changed Airflow connection has another scope; the cache drops the old ones.
 @functools.lru_cache(_CLIENTS)
 def _connect(emulator: str | None, scope: str) -> tuple[storage.Client, AuthorizedSession]:
     credentials = storage_credentials()

@@ -1,10 +1,9 @@
-"""One object in one streamed request, created by precondition and checked by its checksum.
+"""Upload one object in one streamed request, with a precondition and a checksum.
 
-The client's own upload has two ways. A multipart request takes the whole content into memory, twice; a
-resumable one needs several requests and a session. So the request is made here, from the file as it is
-read: only the content where the server honours the checksum and the precondition of such a request
-(`MediaUploads`), else multipart. The shard of a model is the unit of retry; what was sent of it is sent
-again.
+The client has two kinds of upload. A multipart request has the whole content in memory, twice; a resumable
+one needs several requests and a session. So this module makes the request, and streams the file: a media
+upload if the server honours its checksum and precondition (`MediaUploads`), else a multipart one. A failed
+upload starts again from the first byte of the file, which is at most one shard of a model.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1/objects/insert
 """
@@ -37,16 +36,16 @@ from redraw.storage.interface import FileAltered
 
 _BLOCK = 1 << 20
 _TYPE = "application/octet-stream"
-# The service's words for content that has not the checksum that it was sent with.
+# The service's words for content that does not match its checksum.
 _ALTERED = re.compile(r"crc32c|md5|checksum|x-goog-hash", re.IGNORECASE)
 logger = logging.getLogger(__name__)
-# For a smaller file the question would cost more than it gains.
+# For a smaller file, a media upload gains less than the question costs.
 _LEAST_BYTES = 8 << 20
 _CONTENT = b"redraw"
 
 
 class Session(Protocol):
-    """What sends a request with credentials: `google.auth.transport.requests.AuthorizedSession`."""
+    """Sends requests with credentials: `google.auth.transport.requests.AuthorizedSession`."""
 
     def request(self, method: str, url: str, **options: Any) -> Any:
         """Send one request and return the `requests.Response`."""
@@ -54,10 +53,10 @@ class Session(Protocol):
 
 
 class FileBody:
-    """A file as a request's content, read again each time it is iterated.
+    """A file as a request's content, read again for each iteration.
 
-    The last block is held back until all of it has the expected digest: of another file the end is never
-    sent, so no object is made of it.
+    The last block is sent only if the whole file has the expected digest: so the end of an altered file is
+    never sent, and the service creates no object.
     """
 
     def __init__(self, path: Path, size: int, sha256: str | None, progress: Progress) -> None:
@@ -67,20 +66,20 @@ class FileBody:
         return self._size
 
     def __iter__(self) -> Iterator[bytes]:
-        digest, size, held = hashlib.sha256(), 0, b""
+        digest, size, last = hashlib.sha256(), 0, b""
         with self._path.open("rb", buffering=0) as file:
             while block := file.read(_BLOCK):
                 if self._sha256 is not None:
                     digest.update(block)
                 size += len(block)
-                if held:
-                    yield held
-                held = block
+                if last:
+                    yield last
+                last = block
                 self._progress.move()
-        found = digest.hexdigest()
-        if size != self._size or self._sha256 not in (None, found):
-            raise FileAltered(f"{self._path}: {size} bytes with SHA-256 {found}")
-        yield held
+        actual = digest.hexdigest()
+        if size != self._size or self._sha256 not in (None, actual):
+            raise FileAltered(f"{self._path}: {size} bytes with SHA-256 {actual}")
+        yield last
 
 
 class MultipartBody:
@@ -104,7 +103,7 @@ class MultipartBody:
         yield self._tail
 
     def in_one_piece(self) -> bytes | MultipartBody:
-        """The content as bytes where it is small: then it is sent in one call, not in three."""
+        """The content as bytes if it is small, so that it is sent in one call instead of three."""
         return b"".join(self) if len(self._content) <= _BLOCK else self
 
 
@@ -118,11 +117,11 @@ class Upload:
         name: The object's full name.
         source: Its content, or the file that holds it.
         size: Of the content, in bytes.
-        crc32c: Of the content; the service refuses another one.
-        sha256: Of the content, in hex, where the file is to be checked against it while it is read.
-        generation: The generation to replace; 0 to write only where no object is.
-        cache_control: Whether and how long others may keep it; not with `media`.
-        media: Whether only the content comes, its checksum in a header: where the server honours that.
+        crc32c: Of the content; the service refuses other bytes.
+        sha256: Of the content, in hex, if the file must be checked while it is read.
+        generation: The generation to replace; 0 if no object may exist.
+        cache_control: Whether and how long caches may keep it; not with `media`.
+        media: Whether to send only the content, with its checksum in a header, if the server honours that.
     """
 
     endpoint: str
@@ -137,15 +136,15 @@ class Upload:
     media: bool = False
 
     def send(self, session: Session, timeout: tuple[float, float], progress: Progress) -> dict[str, Any]:
-        """Send it once; `progress` takes down when its parts go.
+        """Send it once; `progress` records when its parts are sent.
 
         Returns:
             The object's resource, as the service describes it.
 
         Raises:
-            google.api_core.exceptions.GoogleAPICallError: The service refused; 412 where
-                another generation is there.
-            DataCorruption: Other bytes arrived than were sent; no object was made of them.
+            google.api_core.exceptions.GoogleAPICallError: The service refused; 412 if there is another
+                generation.
+            DataCorruption: The service received other bytes than were sent, and created no object.
             FileAltered: The file is not what its size or digest says.
             requests.RequestException: The connection failed.
         """
@@ -160,7 +159,7 @@ class Upload:
     def request(
         self, session: Session, timeout: tuple[float, float], progress: Progress | None = None
     ) -> Any:
-        """The same; returns whatever the service answers."""
+        """Send it once; returns the service's response, whatever its status."""
         source, progress = self.source, progress or Progress()
         content = source if isinstance(source, bytes) else FileBody(source, self.size, self.sha256, progress)
         checksum = base64.b64encode(self.crc32c.to_bytes(4, "big")).decode()
@@ -182,29 +181,29 @@ class Upload:
 
 
 def copy_object(source: Any, target: Any, patience: Patience) -> dict[str, Any]:
-    """Copy one generation of an object to where none is.
+    """Copy one generation of an object to a name that has no object.
 
-    Where the bytes may stay as they lie it is done in one call. Between locations, storage classes or
-    encryption keys the service does as much as it likes in a call, and gives a token to go on with.
-    Any of the calls may be made twice, for the preconditions hold for each.
+    Within a location, a storage class and an encryption key this takes one call. Otherwise the service copies
+    a part in each call, and returns a token for the next. Each call may be repeated, because each has the
+    preconditions.
 
     Args:
         source: The `google.cloud.storage.Blob` to copy, with its generation.
-        target: The one to make.
+        target: The `google.cloud.storage.Blob` to create.
         patience: How each call retries and when it gives up.
 
     Returns:
         The new object's resource, as the service describes it.
 
     Raises:
-        google.api_core.exceptions.GoogleAPICallError: The service refused; 412 where an object is
-            there, 404 where the source's generation, or a bucket, is not.
+        google.api_core.exceptions.GoogleAPICallError: The service refused; 412 if the target exists, 404 if
+            the source's generation, or a bucket, does not.
     """
-    # Uploads have this type and no more. To say so keeps the source's own metadata away, of which
-    # others may alter an encoding without making another generation.
+    # With a type of its own, the target does not take the source's metadata, in which others may change an
+    # encoding without making another generation.
     target.content_type = _TYPE
     connecting, silence = patience.silence
-    # Nothing is heard of a call until it is done.
+    # A call sends nothing until it is done.
     waiting = {**patience.options, "timeout": (connecting, 2 * silence)}
     token, _, _ = target.rewrite(source, if_generation_match=0, **waiting)
     while token is not None:
@@ -213,22 +212,22 @@ def copy_object(source: Any, target: Any, patience: Patience) -> dict[str, Any]:
 
 
 class MediaUploads:
-    """Whether a bucket's server honours the precondition and checksum of an upload that is only content.
+    """Finds out whether a bucket's server honours the precondition and checksum of a media upload.
 
-    Cloud Storage does; servers that stand in for it may take such an upload for anything. It is tried with an
-    object that a server which honours both never makes.
+    Cloud Storage does; emulators may ignore them. The trial sends objects that a server which honours both
+    never creates.
     """
 
     def __init__(self, session: Session, patience: Patience) -> None:
         self._session, self._patience = session, patience
         self._honoured: bool | None = None
-        self._asking = threading.Lock()
+        self._lock = threading.Lock()
 
     def prefer(self, upload: Upload) -> Upload:
-        """The upload as the server takes it best. What goes wrong here will be said of the upload itself."""
+        """The upload as a media upload if the server honours it; the upload itself reports any error."""
         if upload.size < _LEAST_BYTES or isinstance(upload.source, bytes):
             return upload
-        with self._asking:
+        with self._lock:
             if self._honoured is None:
                 try:
                     self._honoured = _is_honoured(self._session, upload, self._patience)
@@ -238,7 +237,7 @@ class MediaUploads:
 
 
 def _is_honoured(session: Session, upload: Upload, patience: Patience) -> bool:
-    """Try it where an upload is to go; of the upload itself nothing is sent."""
+    """Try media uploads in the folder of an upload, without its content."""
     folder = upload.name.rpartition("/")[0].split("/")[:1]
     trial = replace(
         upload,
@@ -249,12 +248,12 @@ def _is_honoured(session: Session, upload: Upload, patience: Patience) -> bool:
         sha256=None,
         media=True,
     )
-    # To replace a generation that no object has, and to create one with another checksum.
+    # One replaces a generation that does not exist, the other has a wrong checksum.
     refused = {
         HTTPStatus.PRECONDITION_FAILED: replace(trial, generation=1),
         HTTPStatus.BAD_REQUEST: replace(trial, generation=0, crc32c=trial.crc32c ^ 1),
     }
-    return all(_is_refused(session, one, status, patience) for status, one in refused.items())
+    return all(_is_refused(session, upload, status, patience) for status, upload in refused.items())
 
 
 def _is_refused(session: Session, trial: Upload, status: HTTPStatus, patience: Patience) -> bool:

@@ -1,10 +1,10 @@
-"""What a place for objects has to offer: fourteen calls, so that another one fits in one file.
+"""The interface of a storage: fourteen calls, so that a new storage fits in one file.
 
-Another place is a class with these calls, in a module next to `gcs.py` and `local.py`, and a
-line in `open_storage`. What it has to decide by itself, for nothing else here locks anything:
-to create an object only where none is, and to replace or delete only the very one that was
-read (of S3: `If-None-Match: *`, and `If-Match` with an entity tag as the generation). `copy_from` is for
-places that copy by themselves: a folder does not, and nothing is copied but from bucket to bucket.
+A new storage is a class with these calls, in a module next to `gcs.py` and `local.py`, and a line in
+`open_storage`. Nothing else takes locks, so the storage itself must create an object only if there is none,
+and replace or delete only the generation that was read (with S3: `If-None-Match: *`, and `If-Match` with an
+entity tag as the generation). `copy_from` is for services that copy objects by themselves; a local folder has
+none.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from redraw.uri import Uri
 
 logger = logging.getLogger(__name__)
 
-# The largest object that is read in one piece, if nothing else is said: a record, the live pointer.
+# The default limit for an object that is read in one piece, such as a record or the live pointer.
 SMALL_BYTES = 2 << 20
 
 
 class AlreadyThere(Exception):  # noqa: N818 - an answer to the caller, not an error for a user
-    """An object that was to be created has been there before; it was not touched."""
+    """The object to create exists already; it was not changed."""
 
 
-class Changed(Exception):  # noqa: N818 - as above
-    """An object that was to be replaced is no longer the one that was read."""
+class Changed(Exception):  # noqa: N818 - an answer to the caller
+    """The object to replace is no longer the generation that was read."""
 
 
-class FileAltered(Exception):  # noqa: N818 - as above
-    """A file that was to be sent is not the one whose checksums were given."""
+class FileAltered(Exception):  # noqa: N818 - an answer to the caller
+    """The file to upload does not have the given checksums."""
 
 
-class Absent(Exception):  # noqa: N818 - as above
-    """An object that was to be downloaded is not there."""
+class Absent(Exception):  # noqa: N818 - an answer to the caller
+    """The object to download does not exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredObject:
-    """An object as its storage describes it.
+    """A storage's description of an object.
 
     Attributes:
         name: Relative to the storage's root, with forward slashes.
         size: In bytes.
-        crc32c: Of its content, an unsigned 32-bit number; None where it is not known
-            without reading it (a listing of a local folder).
-        generation: A number that is another one each time the object is written.
+        crc32c: Of its content, an unsigned 32-bit number; None if only reading the content would tell (in a
+            listing of a local folder).
+        generation: A number that changes each time the object is written.
         written_at: When this generation was written, in seconds since 1970 UTC.
-        kept_by: What forbids to delete or replace it, in words: a hold, or a retention policy; empty if
-            nothing does, or it was not asked.
-        billed_until: Until when it is paid for even if it is deleted, in seconds since 1970 UTC; 0 if its
-            storage class has no shortest time.
+        kept_by: The hold or retention policy that forbids to delete or replace it, in words; empty if there
+            is none, or it was not asked for.
+        billed_until: Until when it is billed even if it is deleted, in seconds since 1970 UTC; 0 if its
+            storage class has no minimum duration.
     """
 
     name: str
@@ -69,11 +69,10 @@ class StoredObject:
 
 
 class Storage(Protocol):
-    """Objects under one root, a folder or a bucket's prefix.
+    """Objects under one root: a folder, or a prefix of a bucket.
 
-    Every call may raise `BucketNotFound`, `StorageForbidden` or `StorageUnavailable`,
-    the last only after retries of its own, and `InvalidName` for a name that could lead
-    elsewhere as a path. Threads may share an instance.
+    Every call may raise `BucketNotFound`, `StorageForbidden`, `StorageUnavailable` (after its own retries),
+    and `InvalidName` for a name that could lead elsewhere as a path. Threads may share an instance.
     """
 
     @property
@@ -82,7 +81,7 @@ class Storage(Protocol):
         ...
 
     def list(self, prefix: str = "") -> list[StoredObject]:
-        """The objects whose names start with `prefix`, sorted by name; a root that is absent has none.
+        """The objects whose names start with `prefix`, sorted by name; a missing root has none.
 
         Raises:
             InvalidName: One of the names could lead elsewhere as a path.
@@ -90,33 +89,33 @@ class Storage(Protocol):
         ...
 
     def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
-        """The same one after the other, for more objects than a list should hold.
+        """The objects whose names start with `prefix`, one after the other, for large listings.
 
-        A name that could lead elsewhere is logged and skipped: it does not hold up the others.
+        A name that could lead elsewhere as a path is logged and skipped.
 
         Args:
-            prefix: What the names start with.
-            deep: Whether to go into the folders that are met after the prefix.
+            prefix: The start of the names.
+            deep: Whether to descend into folders after the prefix.
 
         Yields:
-            Each object, in the order of the names' characters; a page or a folder is in memory at a time.
+            Each object, ordered by the characters of the names; one page or folder is in memory at a time.
         """
         ...
 
     def folders(self) -> tuple[str, ...]:
-        """The first parts of the names that have several, each once."""
+        """The top-level folders: the first parts of names with several parts."""
         ...
 
     def stat(self, name: str) -> StoredObject | None:
-        """Describe one object, its checksum included; None if it is absent."""
+        """Describe one object, with its checksum; None if it does not exist."""
         ...
 
     def read(self, name: str, most: int = SMALL_BYTES) -> bytes | None:
-        """A small object's content; None if it is absent.
+        """A small object's content; None if it does not exist.
 
         Args:
             name: The object's name.
-            most: No more bytes than these are held in memory.
+            most: The largest number of bytes to read into memory.
 
         Raises:
             InvalidRecord: It is larger.
@@ -124,10 +123,9 @@ class Storage(Protocol):
         ...
 
     def read_with_generation(self, name: str, most: int = SMALL_BYTES) -> tuple[bytes, int] | None:
-        """A small object's content and the generation to replace; None if it is absent.
+        """A small object's content and the generation to replace; None if it does not exist.
 
-        The content may be newer than the generation, never older: replacing with an
-        outdated generation fails.
+        The content may be newer than the generation, but never older: replacing an outdated generation fails.
 
         Raises:
             InvalidRecord: It is larger than `most`.
@@ -135,25 +133,25 @@ class Storage(Protocol):
         ...
 
     def read_range(self, name: str, offset: int, size: int, generation: int | None = None) -> bytes:
-        """A part of an object's content, which need not be small.
+        """A part of an object's content; the object may be large.
 
         Args:
             name: The object's name.
             offset: The first byte.
-            size: The number of bytes, in one piece in memory.
-            generation: The one to read, so that several parts are of one content.
+            size: The number of bytes, which are read into memory.
+            generation: The generation to read, so that several parts are of one content.
 
         Returns:
-            The bytes: fewer than `size` where the object ends before.
+            The bytes: fewer than `size` if the object ends earlier.
 
         Raises:
             Absent: There is no such object.
-            Changed: It has another generation by now, and the one asked for is gone.
+            Changed: The object has another generation.
         """
         ...
 
     def download(self, name: str, path: Path) -> StoredObject:
-        """Copy an object to a file that is absent, or whole and verified.
+        """Copy an object to a file, which appears only when it is complete and verified.
 
         Raises:
             Absent: There is no such object.
@@ -164,73 +162,73 @@ class Storage(Protocol):
     def create(
         self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
     ) -> StoredObject:
-        """Write an object that is not there yet.
+        """Create an object; it must not exist yet.
 
         Args:
             name: The object's name.
             source: Its content, or the file that holds it.
-            crc32c: The content's checksum where it is known already, which saves reading
-                a file twice; a content that differs from it is refused.
-            sha256: The content's digest, in hex, where it is known: held against the bytes as
-                they are read to be sent.
+            crc32c: The content's checksum, if the caller has it, which saves reading a file twice; other
+                content is refused.
+            sha256: The content's digest in hex, if the caller has it: the bytes are checked against it while
+                they are uploaded.
 
         Raises:
-            AlreadyThere: An object of that name exists; it is left as it is.
-            FileAltered: The file is not what its size or digest says; no object is made of it.
+            AlreadyThere: An object of that name exists; it is not changed.
+            FileAltered: The file does not match its size or digest; no object is created.
             DiskFull: No space is left, in a local folder.
         """
         ...
 
     def copy_from(self, source: Storage, stored: StoredObject, name: str) -> StoredObject:
-        """Write an object that is not there yet: a copy of another one, made by the service.
+        """Create an object as a copy that the service makes; it must not exist yet.
 
-        None of its bytes come to this machine. One identity, the process's own, needs the
-        permission to read the one and to create the other, be they in one bucket or in two.
+        No bytes come to this machine. The process's identity needs permission to read the source and to
+        create the copy, in one bucket or in two.
 
         Args:
-            source: Where from: a storage of the same kind.
-            stored: The very object to copy, as it was listed there.
+            source: The storage of the object to copy, of the same kind.
+            stored: The object to copy, from a listing of the source.
             name: The new object's name.
 
         Returns:
-            The new object, of the same size and crc32c.
+            The new object, with the same size and crc32c.
 
         Raises:
-            AlreadyThere: An object of that name exists; it is left as it is.
-            Changed: The object to copy has another generation by now, or is gone.
+            AlreadyThere: An object of that name exists; it is not changed.
+            Changed: The object to copy has another generation, or was removed.
         """
         ...
 
     def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
-        """Write an object in place of the very one that was read.
+        """Replace the generation of an object that was read.
 
         Raises:
-            Changed: The object has another generation by now, or is gone.
+            Changed: The object has another generation, or was removed.
         """
         ...
 
     def delete(self, name: str, generation: int) -> None:
-        """Remove the very object that was read or listed; one that is gone already is as good.
+        """Remove the generation of an object that was read or listed; it may be removed already.
 
         Raises:
-            Changed: The object has another generation by now; it is left as it is.
+            Changed: The object has another generation; it is not removed.
         """
         ...
 
     def delete_many(self, objects: Iterable[StoredObject]) -> None:
-        """Remove the very objects that were listed, in as few requests as the place allows.
+        """Remove the listed generations of objects, in as few requests as possible.
 
-        One that is gone already is as good. One that has another generation by now is left: list again.
+        An object that is removed already is ignored. An object with another generation stays: list again.
         """
         ...
 
     def kept_when_deleted(self, prefix: str) -> Iterator[str]:
-        """What the place keeps of deleted objects with names that start so, in words; often nothing."""
+        """Describe what the storage keeps of deleted objects whose names start with `prefix`."""
         ...
 
 
 def removal_command(uri: str, generation: int) -> str:
-    """The command that removes the very object that was found, for a message."""
+    """The command that removes one generation of an object, for a message."""
     if uri.startswith("gs://"):
         return f"gcloud storage rm {shlex.quote(f'{uri}#{generation}')}"
     return f"rm {shlex.quote(uri)}"
@@ -248,10 +246,10 @@ def skip_misnamed(objects: Iterable[StoredObject], uri: Uri) -> Iterator[StoredO
 
 
 def demand_small(uri: str, content: bytes, most: int) -> bytes:
-    """Return what was read of an object, if that is all of it.
+    """Return the content that was read, if it is within the limit.
 
     Raises:
-        InvalidRecord: It has more bytes than the most.
+        InvalidRecord: It has more than `most` bytes.
     """
     if len(content) > most:
         raise InvalidRecord(

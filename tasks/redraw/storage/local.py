@@ -1,4 +1,4 @@
-"""Objects as files below a local folder, with the same promises as a bucket."""
+"""Objects as files below a local folder, with the same guarantees as a bucket."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from redraw.uri import Uri
 
 _BLOCK = 1 << 20
 _LOCK_SUFFIX = ".lock"
-# No object has a longer name, so that nothing below such a folder is one.
+# No object has a longer name, so folders with longer names need not be read.
 _LONGEST_FOLDER = 1024
 
 _Publish = Callable[[Path, Path], None]
@@ -43,7 +43,7 @@ _Expected = tuple[int | None, str | None]
 
 
 class LocalStorage:
-    """A folder that holds objects; it is made when the first one is written."""
+    """A folder of objects; it is created with the first object."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -54,20 +54,20 @@ class LocalStorage:
         return Uri(self._root)
 
     def list(self, prefix: str = "") -> list[StoredObject]:
-        """The files whose names start with `prefix`; their checksums are not known."""
-        found = list(self._walk(prefix))
-        for item in found:
+        """The files whose names start with `prefix`, without checksums."""
+        objects = list(self._walk(prefix))
+        for item in objects:
             check_object_name(item.name)
-        return found
+        return objects
 
     def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
-        """The same, a folder at a time."""
+        """The files whose names start with `prefix`, read a folder at a time."""
         return skip_misnamed(self._walk(prefix, deep=deep), self.uri)
 
     def _walk(self, prefix: str, *, deep: bool = True) -> Iterator[StoredObject]:
         for name in _files(self._root, prefix, deep):
             path = self._root / name
-            # A file that was removed since its folder was read is no longer one, nor is a broken link.
+            # Skip a file that was removed since its folder was read, or a broken link.
             if path.exists():
                 with contextlib.suppress(FileNotFoundError):
                     yield _described(path, name)
@@ -77,26 +77,26 @@ class LocalStorage:
         return tuple(name[:-1] for name in _entries(self._root) if name.endswith("/"))
 
     def stat(self, name: str) -> StoredObject | None:
-        """Describe a file; reads it for its checksum."""
+        """Describe a file, which is read for its checksum."""
         path = self._path(name)
         with _named_errors(path), contextlib.suppress(FileNotFoundError, IsADirectoryError):
             return _described(path, name, checksum_of(path))
         return None
 
     def read(self, name: str, most: int = SMALL_BYTES) -> bytes | None:
-        """A file's content; None if it is absent."""
-        found = self.read_with_generation(name, most)
-        return None if found is None else found[0]
+        """A file's content; None if it does not exist."""
+        stored = self.read_with_generation(name, most)
+        return None if stored is None else stored[0]
 
     def read_with_generation(self, name: str, most: int = SMALL_BYTES) -> tuple[bytes, int] | None:
-        """A file's content and the generation to replace; None if it is absent."""
+        """A file's content and the generation to replace; None if it does not exist."""
         path = self._path(name)
         with (
             _named_errors(path),
             contextlib.suppress(FileNotFoundError, IsADirectoryError),
             open_regular(path) as file,
         ):
-            # One open file is one generation: a replacement is another file.
+            # An open file is one generation, because a replacement is another file.
             status = os.fstat(file.fileno())
             content = file.read(min(status.st_size, most) + 1)
             return demand_small(os.fspath(path), content, most), status.st_mtime_ns
@@ -114,7 +114,7 @@ class LocalStorage:
             status = os.fstat(file.fileno())
             if generation is not None and status.st_mtime_ns != generation:
                 raise Changed(os.fspath(path))
-            # Python makes room for all that is asked for before it reads.
+            # Python allocates the requested size before it reads.
             return os.pread(file.fileno(), max(0, min(size, status.st_size - offset)), offset)
 
     def download(self, name: str, path: Path) -> StoredObject:
@@ -128,20 +128,20 @@ class LocalStorage:
     def create(
         self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
     ) -> StoredObject:
-        """Write a file that is not there yet; its checksum is taken of what was copied."""
+        """Create a file, which must not exist yet; its checksum is that of the copied bytes."""
         path = self._path(name)
         try:
-            written = _write(path, source, os.link, (crc32c, sha256))
+            actual = _write(path, source, os.link, (crc32c, sha256))
         except FileExistsError as err:
             raise AlreadyThere(os.fspath(path)) from err
-        return _described(path, name, written)
+        return _described(path, name, actual)
 
     def copy_from(self, source: Storage, stored: StoredObject, name: str) -> StoredObject:
-        """Not offered: nobody would make the copy but this process."""
+        """Not supported: no service could make the copy."""
         raise NotImplementedError(f"{self.uri}/{name}: create it from the file that is to be copied")
 
     def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
-        """Write a file in place of the very one that was read."""
+        """Replace the generation of a file that was read."""
         path = self._path(name)
         with _lock(path):
             if not path.is_file() or path.stat().st_mtime_ns != generation:
@@ -150,7 +150,7 @@ class LocalStorage:
         return _described(path, name, crc32c)
 
     def delete(self, name: str, generation: int) -> None:
-        """Remove the very file that was read or listed."""
+        """Remove the generation of a file that was read or listed."""
         path = self._path(name)
         with _lock(path):
             if not path.is_file():
@@ -160,17 +160,17 @@ class LocalStorage:
             path.unlink()
 
     def delete_many(self, objects: Iterable[StoredObject]) -> None:
-        """Remove the very files that were listed."""
+        """Remove the listed generations of files."""
         for item in objects:
             with contextlib.suppress(Changed):
                 self.delete(item.name, item.generation)
 
     def kept_when_deleted(self, prefix: str) -> Iterator[str]:
-        """Nothing."""
+        """A folder keeps nothing of deleted files."""
         return iter(())
 
     def _path(self, name: str) -> Path:
-        """Where an object is: below the root, also if links lead on from its name."""
+        """The path of an object, which must be below the root, even if it is a link."""
         path = self._root / check_object_name(name)
         target = os.path.realpath(path)
         if not Path(target).is_relative_to(os.path.realpath(self._root)):
@@ -182,7 +182,7 @@ class LocalStorage:
 
 
 def _files(root: Path, prefix: str, deep: bool) -> Iterator[str]:
-    """The names that start with a prefix, in the order of a bucket."""
+    """The names that start with a prefix, in the same order as in a bucket."""
     parent = prefix.rpartition("/")[0]
     for name in _entries(root / parent):
         full = f"{parent}/{name}" if parent else name
@@ -195,13 +195,13 @@ def _files(root: Path, prefix: str, deep: bool) -> Iterator[str]:
 
 
 def _entries(folder: Path) -> list[str]:
-    """What a folder holds, folders with a slash at their end: so they sort as their files' paths do."""
+    """The entries of a folder; folders have a slash at the end, so that they sort like their files' paths."""
     try:
         with _named_errors(folder), os.scandir(folder) as entries:
             return sorted(
                 f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
                 for entry in entries
-                # A link to a folder may lead round in a circle: it is not followed.
+                # A link to a folder is not followed, because it may lead to itself.
                 if not (entry.is_symlink() and os.path.isdir(entry))
                 and not (entry.name.startswith(".") and entry.name.endswith((PARTIAL_SUFFIX, _LOCK_SUFFIX)))
             )
@@ -221,7 +221,7 @@ def _described(path: Path, name: str, crc32c: int | None = None) -> StoredObject
 
 
 def _write(path: Path, source: bytes | Path, publish: _Publish, expected: _Expected = (None, None)) -> int:
-    """Write under another name, then give it its own at once; returns the crc32c."""
+    """Write under a temporary name, then rename in one step; returns the crc32c."""
     partial = partial_path(path)
     with _named_errors(path), writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -255,7 +255,7 @@ def _blocks(source: bytes | Path) -> Iterator[bytes]:
 
 
 def _supersede(partial: Path, path: Path, generation: int) -> None:
-    """Put the new file in place with a later time than the old one, however coarse the clock."""
+    """Replace a file by one with a later time, even if the clock is coarse."""
     later = max(partial.stat().st_mtime_ns, generation + 1)
     os.utime(partial, ns=(later, later))
     partial.replace(path)
@@ -263,7 +263,7 @@ def _supersede(partial: Path, path: Path, generation: int) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Let one process at a time compare and replace; the lock ends with its process."""
+    """Let only one process at a time compare and replace; the lock ends with the process."""
     with _named_errors(path), writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(f".{path.name}{_LOCK_SUFFIX}").open("wb")

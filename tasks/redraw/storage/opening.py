@@ -1,9 +1,8 @@
-"""Where objects are kept: a local folder or a Cloud Storage bucket, behind one small interface.
+"""Open a storage: a local folder or a Cloud Storage bucket, behind one small interface.
 
-What is created is never overwritten, what is replaced is the very object that was
-read: both are decided by the storage itself, so any number of processes on any number
-of machines may work in one bucket. The client library is imported only when a gs://
-URI is opened.
+Creating never overwrites an object, and replacing affects only the generation that was read. The storage
+itself decides both, so that many processes on many machines may use one bucket. The client library is
+imported only when a gs:// URI is opened.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ _LARGEST = 64 << 20
 
 
 def open_storage(uri: str) -> Storage:
-    """Open a folder or a bucket; nothing is asked of it yet.
+    """Open a folder or a bucket; this sends no request.
 
     Args:
         uri: A local folder, `gs://BUCKET` or `gs://BUCKET/PREFIX`.
@@ -70,7 +69,7 @@ def open_storage(uri: str) -> Storage:
         Its objects, named relative to the URI.
 
     Raises:
-        InvalidName: Another scheme, or a bucket or prefix that could lead elsewhere.
+        InvalidName: The URI has another scheme, or its bucket or prefix could lead elsewhere.
         StorageForbidden: No credentials were found for the bucket.
     """
     if not Uri(uri).is_bucket:
@@ -83,14 +82,14 @@ def open_storage(uri: str) -> Storage:
 
 
 def read_uri(uri: str, most: int | None = None) -> bytes | None:
-    """The content of one small file, local or in a bucket; None if it is absent.
+    """The content of one small file, local or in a bucket; None if it does not exist.
 
     Args:
         uri: A path, or `gs://BUCKET/NAME`.
-        most: Read no more than so many bytes, of a file that may not be small.
+        most: Read only so many bytes, of a file that may be large.
 
     Raises:
-        InvalidName: As `open_storage`.
+        InvalidName: The URI has another scheme, or could lead elsewhere.
     """
     folder, name = _split(Uri(uri))
     storage = open_storage(folder)
@@ -103,7 +102,7 @@ def read_uri(uri: str, most: int | None = None) -> bytes | None:
 
 
 def write_uri(uri: str, data: bytes) -> None:
-    """Write one small file, local or in a bucket, in place of what was there.
+    """Write one small file, local or in a bucket; an existing file is replaced.
 
     Args:
         uri: A path, whose folder need not exist, or `gs://BUCKET/NAME`.
@@ -111,7 +110,7 @@ def write_uri(uri: str, data: bytes) -> None:
 
     Raises:
         DiskFull: No space is left for it.
-        InvalidName: As `open_storage`.
+        InvalidName: The URI has another scheme, or could lead elsewhere.
         StorageError: The bucket cannot be written to, or others keep writing the file.
     """
     uri = Uri(uri)
@@ -122,16 +121,16 @@ def write_uri(uri: str, data: bytes) -> None:
     folder, name = _split(uri)
     storage = open_storage(folder)
     for pause in pauses():
-        # Tried first: for a new file it takes the permission to create, and no other.
+        # Tried first, because for a new file it needs only the permission to create.
         with contextlib.suppress(AlreadyThere):
             storage.create(name, data)
             return
-        known = storage.stat(name)
-        if known is not None:
+        existing = storage.stat(name)
+        if existing is not None:
             with contextlib.suppress(Changed):
-                storage.replace(name, data, known.generation)
+                storage.replace(name, data, existing.generation)
                 return
-        pause()  # somebody else's write in between is one that this one comes after
+        pause()  # another process wrote in between; this write comes after it
     raise StorageUnavailable(
         f"{uri}: expected to write it, got another writer's content on each try. Find out who writes it,"
         " and run it again."
@@ -145,23 +144,23 @@ def _split(uri: Uri) -> tuple[Uri, str]:
 
 
 def demand_replaceable(uri: Uri, kind: type[Record], option: str) -> None:
-    """Refuse to write a record over something else.
+    """Refuse to overwrite anything but an earlier record of the same kind.
 
     Args:
-        uri: Where the record is to go.
+        uri: Where the record will be written.
         kind: Its class.
-        option: The flag that says where, for the message.
+        option: The flag with the URI, for the message.
 
     Raises:
-        NewerRecord: A later release wrote the record that is there.
-        OutputExists: Another file is there, such as what is read, or a folder.
+        NewerRecord: A later release wrote the existing record.
+        OutputExists: There is another file, such as an input, or a folder.
     """
     try:
         if not uri.is_bucket and Path(uri).is_dir():
             raise IsADirectoryError(uri)
-        found = read_uri(uri, _LARGEST)
-        if found is not None:
-            kind.from_text(found, uri, _LARGEST)
+        content = read_uri(uri, _LARGEST)
+        if content is not None:
+            kind.from_text(content, uri, _LARGEST)
     except NewerRecord:
         raise
     except (InvalidRecord, IsADirectoryError) as err:

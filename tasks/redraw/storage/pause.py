@@ -1,4 +1,4 @@
-"""How long to wait before an object that others change is read again."""
+"""Pauses between tries to change an object that others change, too."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _LONGEST_SECONDS = 3.0
 
 
 def pauses() -> Iterator[Callable[[], None]]:
-    """One pause an attempt, twelve in all: each up to twice as long as the one before.
+    """One pause for each of twelve attempts, each up to twice as long as the one before.
 
-    Cloud Storage takes about one change a second of one object, so the later pauses
-    are longer than that; chance keeps the writers from meeting again.
+    Cloud Storage accepts about one change of an object per second, so the later pauses are longer than that;
+    random lengths keep the writers apart.
 
     Yields:
-        What to call to wait.
+        A function that waits.
 
     Source:
         https://cloud.google.com/storage/docs/objects#immutability
     """
     for attempt in range(_ATTEMPTS):
         longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2**attempt)
-        seconds = random.uniform(longest / 2, longest)  # noqa: S311 - no secret hangs on it
+        seconds = random.uniform(longest / 2, longest)  # noqa: S311 - not for a secret
         yield functools.partial(time.sleep, seconds)

@@ -1,10 +1,10 @@
-"""Room on this machine for what lies in a bucket, as long as a stage works on it.
+"""Temporary folders for a stage's copies of objects.
 
     <REDRAW_SCRATCH>/<purpose>-<random>/           a stage's folder, locked by its process
-    <REDRAW_SCRATCH>/<purpose>-<random>.promised   how many bytes it may still grow to
+    <REDRAW_SCRATCH>/<purpose>-<random>.promised   the size in bytes that it may grow to
 
-A lock goes with its process, however that ends: what a killed stage left is removed when
-the next one starts. `REDRAW_SCRATCH_BYTES` bounds what all stages of the machine hold together.
+A lock ends with its process: the folder of a killed stage is removed when the next stage starts.
+`REDRAW_SCRATCH_BYTES` limits the size of all stages' folders on the machine together.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from redraw.storage.files import demand_no_pattern, writing_to
 logger = logging.getLogger(__name__)
 
 _PROMISED = ".promised"
-# What `tempfile.mkdtemp` makes of a purpose.
+# The names that `tempfile.mkdtemp` makes.
 _OWN = re.compile(rf"[a-z-]+-[a-z0-9_]{{8}}{re.escape(_PROMISED)}")
 
 
 @contextlib.contextmanager
-def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
-    """Make an empty folder, and remove it in the end.
+def scratch_folder(purpose: str, size: int = 0) -> Iterator[Path]:
+    """Make an empty folder, and remove it at the end.
 
     Args:
-        purpose: What for; the folder's name begins with it.
-        needed: The bytes that are to be put there, as far as is known.
+        purpose: The start of the folder's name.
+        size: The expected number of bytes, as far as the caller knows.
 
     Yields:
         The folder, which only this user may read.
@@ -44,7 +44,7 @@ def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
     Raises:
         DiskFull: There is no room for them, on the disk or within the quota.
         InvalidSetting: `REDRAW_SCRATCH_BYTES` is no number.
-        StorageForbidden: The place for scratch belongs to somebody else.
+        StorageForbidden: Another user owns the folder for scratch.
     """
     root = _open_root()
     with _locked(root), writing_to(root):
@@ -52,32 +52,32 @@ def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=root))
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         take_lock(descriptor)
-        _beside(folder).write_text("0")
+        _promise_path(folder).write_text("0")
     try:
-        demand_room(folder, needed)
+        demand_room(folder, size)
         yield folder
     finally:
-        # Not while another stage sweeps or counts what is there.
+        # Not while another stage sweeps or counts the folders.
         with _locked(root):
             _remove(folder)
         os.close(descriptor)
 
 
-def demand_room(folder: Path, needed: int) -> None:
-    """Demand that so many bytes more may be written into a folder; of scratch, set them aside.
+def demand_room(folder: Path, size: int) -> None:
+    """Demand room for more bytes in a folder; in scratch, reserve them.
 
     Args:
         folder: An existing folder, within scratch or anywhere else.
-        needed: In bytes.
+        size: The number of bytes.
 
     Raises:
         DiskFull: There is no room for them; nothing has been written yet.
         InvalidSetting: `REDRAW_SCRATCH_BYTES` is no number.
     """
     free = shutil.disk_usage(folder).free
-    if needed > free:
+    if size > free:
         raise DiskFull(
-            f"{folder}: expected room for {needed} bytes, got {free} free ones."
+            f"{folder}: expected room for {size} bytes, got {free} free ones."
             " Free some space on that file system, or write to another one."
         )
     root = _root()
@@ -85,19 +85,19 @@ def demand_room(folder: Path, needed: int) -> None:
         return
     with _locked(root):
         own = root / folder.relative_to(root).parts[0]
-        wanted = _size(own) + needed
-        _demand_quota(root, own, wanted)
+        total = _size(own) + size
+        _demand_quota(root, own, total)
         with writing_to(own):
-            _beside(own).write_text(str(wanted))
+            _promise_path(own).write_text(str(total))
 
 
-def _demand_quota(root: Path, own: Path, wanted: int) -> None:
+def _demand_quota(root: Path, own: Path, size: int) -> None:
     quota = SCRATCH_BYTES.read()
-    others = sum(_promised(folder) for folder in _folders(root) if folder != own)
-    if quota is not None and others + wanted > quota:
+    promised = sum(_promised(folder) for folder in _folders(root) if folder != own)
+    if quota is not None and promised + size > quota:
         raise DiskFull(
-            f"{root}: expected room for {wanted} bytes within {SCRATCH_BYTES.variable}={quota}, got"
-            f" {max(0, quota - others)}:"
+            f"{root}: expected room for {size} bytes within {SCRATCH_BYTES.variable}={quota}, got"
+            f" {max(0, quota - promised)}:"
             f" other stages have the rest. Raise it, or run fewer of them on this machine at once."
         )
 
@@ -108,7 +108,7 @@ def _root() -> Path:
 
 
 def _open_root() -> Path:
-    """The place for scratch, made if it is absent; in a shared /tmp another user may have made it first."""
+    """The folder for scratch, created if necessary; in a shared /tmp another user may own it."""
     root = _root()
     demand_no_pattern(root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _sweep(root: Path) -> None:
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except PermissionError:
-            continue  # another user's, who removes it
+            continue  # another user's folder, which that user's stages remove
         try:
             if take_lock(descriptor):
                 logger.info("removing %s, which a stage left that was killed", folder)
@@ -135,26 +135,26 @@ def _sweep(root: Path) -> None:
 
 
 def _folders(root: Path) -> list[Path]:
-    """The stages' folders; whatever else somebody keeps there is not touched."""
+    """The stages' folders; any other files are ignored."""
     promises = (path for path in root.glob(f"*{_PROMISED}") if _OWN.fullmatch(path.name))
-    found = [path.with_name(path.name.removesuffix(_PROMISED)) for path in promises if path.is_file()]
-    return [folder for folder in found if folder.is_dir() and not folder.is_symlink()]
+    folders = [path.with_name(path.name.removesuffix(_PROMISED)) for path in promises if path.is_file()]
+    return [folder for folder in folders if folder.is_dir() and not folder.is_symlink()]
 
 
 def _promised(folder: Path) -> int:
-    """What a stage's folder holds, or may grow to."""
+    """The size of a stage's folder, or the size that it may grow to."""
     with contextlib.suppress(FileNotFoundError, ValueError):  # being removed, or being written
-        return max(_size(folder), int(_beside(folder).read_text()))
+        return max(_size(folder), int(_promise_path(folder).read_text()))
     return _size(folder)
 
 
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    _beside(folder).unlink(missing_ok=True)
+    _promise_path(folder).unlink(missing_ok=True)
 
 
-def _beside(folder: Path) -> Path:
-    """Where the promise is: only its user may use the folder itself."""
+def _promise_path(folder: Path) -> Path:
+    """The file with the promised size; it is outside, because only the folder's user may read the folder."""
     return folder.with_name(f"{folder.name}{_PROMISED}")
 
 
@@ -169,7 +169,7 @@ def _size(folder: Path) -> int:
 
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """One process at a time makes folders, sweeps, and counts."""
+    """Let only one process at a time make, sweep and count folders."""
     descriptor = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         take_lock(descriptor, wait=True)
@@ -179,14 +179,14 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def take_lock(descriptor: int, *, wait: bool = False) -> bool:
-    """Lock an open file or folder for this process, whose end also ends the lock.
+    """Lock an open file or folder for this process; the lock ends with the process.
 
     Args:
         descriptor: Of the file or the folder.
-        wait: Whether to wait while another process has it.
+        wait: Whether to wait while another process has the lock.
 
     Returns:
-        Whether the lock is ours now; never on a file system without locks, where nothing is removed.
+        Whether this process has the lock; never on a file system without locks, where nothing is removed.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

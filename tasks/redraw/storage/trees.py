@@ -1,4 +1,4 @@
-"""Whole folders into a storage and back: several files at once, nothing overwritten."""
+"""Copy folders to a storage and back: several files at once, without overwriting objects."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from redraw.records.files import ListedFile
 from redraw.storage.files import TreeFile
 from redraw.storage.interface import Absent, AlreadyThere, FileAltered, Storage, StoredObject, removal_command
 
-# Small objects wait for the answer, not for the link: sixteen requests hide the latency of a bucket
-# near by, and more wait for each other in Python.
+# For small objects latency counts, not bandwidth: sixteen requests hide the latency of a nearby bucket, and
+# more would wait for each other in Python.
 SMALL_STREAMS = 16
-# Four streams fill the link when a model lies in shards; more only cost memory.
+# Four streams of large objects use the full bandwidth; more only cost memory.
 _LARGE_STREAMS = 4
 _LARGE = 4 << 20
 
@@ -26,18 +26,18 @@ U = TypeVar("U")
 
 
 def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> list[StoredObject]:
-    """Create the objects of a folder's files, as they are or as they were created before.
+    """Create the objects of a folder's files, unless they exist with the same content.
 
     Args:
-        storage: Where to.
-        prefix: The folder there, without a slash at its end.
+        storage: The target.
+        prefix: The folder in the storage, without a slash at its end.
         files: The files of `redraw.storage.files.scan_tree`, or some of them.
 
     Returns:
         The objects, in the files' order.
 
     Raises:
-        ObjectConflict: Another content stands under one of the names; it is left alone.
+        ObjectConflict: An object exists with other content; it is not changed.
         StorageUnavailable: A file changed while it was copied.
     """
     files = list(files)
@@ -55,75 +55,77 @@ def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> lis
 
 
 def create_or_match(storage: Storage, name: str, file: ListedFile, source: bytes | Path) -> StoredObject:
-    """Create one object; the same content there already is as good.
+    """Create one object, unless it exists with the same content.
 
     Args:
-        storage: Where to.
+        storage: The target.
         name: The object's name.
         file: Its size and checksums.
         source: Its content, or the file that holds it.
 
     Raises:
-        ObjectConflict: Another content stands there; it is left alone.
-        FileAltered: The file is not what was read before; no object is made of it.
+        ObjectConflict: The object exists with other content; it is not changed.
+        FileAltered: The file does not match its size or checksums; no object is created.
     """
-    return _made_or_found(storage, name, file, lambda: storage.create(name, source, file.crc32c, file.sha256))
+    return _create_or_compare(
+        storage, name, file, lambda: storage.create(name, source, file.crc32c, file.sha256)
+    )
 
 
 def copy_or_match(
     storage: Storage, name: str, file: ListedFile, source: Storage, stored: StoredObject
 ) -> StoredObject:
-    """Copy one object from bucket to bucket; the same content there already is as good.
+    """Copy one object from bucket to bucket, unless it exists with the same content.
 
     Args:
-        storage: Where to.
+        storage: The target.
         name: The new object's name.
         file: Its size and checksums.
-        source: Where from.
-        stored: The very object to copy, of that size and crc32c.
+        source: The storage of the object to copy.
+        stored: The object to copy, of that size and crc32c.
 
     Raises:
-        ObjectConflict: Another content stands there; it is left alone.
+        ObjectConflict: The object exists with other content; it is not changed.
         Changed: The object to copy was replaced or removed.
     """
-    return _made_or_found(storage, name, file, lambda: storage.copy_from(source, stored, name))
+    return _create_or_compare(storage, name, file, lambda: storage.copy_from(source, stored, name))
 
 
-def _made_or_found(
+def _create_or_compare(
     storage: Storage, name: str, file: ListedFile, make: Callable[[], StoredObject]
 ) -> StoredObject:
     try:
         return make()
     except AlreadyThere:
-        found = storage.stat(name)
-    if found is None:
+        item = storage.stat(name)
+    if item is None:
         raise StorageUnavailable(
             f"{storage.uri}/{name}: it was there and then was gone: somebody else removes objects."
             " Find out who, and run it again."
         )
-    if (found.size, found.crc32c) != (file.size, file.crc32c):
+    if (item.size, item.crc32c) != (file.size, file.crc32c):
         raise ObjectConflict(
             f"{storage.uri}/{name}: expected {file.size} bytes with crc32c {file.crc32c:08x}, got"
-            f" {found.size} bytes with {found.crc32c!r:.10}. It is left as it is: find out who wrote it, and"
-            f" remove it: {removal_command(f'{storage.uri}/{name}', found.generation)}"
+            f" {item.size} bytes with {item.crc32c!r:.10}. It is left as it is: find out who wrote it, and"
+            f" remove it: {removal_command(f'{storage.uri}/{name}', item.generation)}"
         )
-    return found
+    return item
 
 
 def download_tree(storage: Storage, prefix: str, folder: Path) -> list[StoredObject]:
-    """Copy the objects of a folder into a local one, each verified by its crc32c where it is known.
+    """Download the objects of a folder, and verify each by its crc32c if the storage has it.
 
     Args:
-        storage: Where from.
-        prefix: The folder there, without a slash at its end; '' for the root.
-        folder: Where to; made if it is absent. Files in it of the same names are replaced.
+        storage: The source.
+        prefix: The folder in the storage, without a slash at its end; '' for the root.
+        folder: The target, created if necessary. Files of the same names are replaced.
 
     Returns:
-        The objects, named relative to the storage's root; none where nothing is.
+        The objects, named relative to the storage's root.
 
     Raises:
         DiskFull: No space is left.
-        StorageUnavailable: An object vanished, or arrived altered.
+        StorageUnavailable: An object was removed, or arrived altered.
     """
     start = f"{prefix}/" if prefix else ""
     objects = storage.list(start)
@@ -142,12 +144,12 @@ def download_tree(storage: Storage, prefix: str, folder: Path) -> list[StoredObj
 
 def streams_for(sizes: Iterable[int]) -> int:
     """How many objects of these sizes, in bytes, to move at once."""
-    known = list(sizes)
-    return _LARGE_STREAMS if known and sum(known) / len(known) > _LARGE else SMALL_STREAMS
+    sizes = list(sizes)
+    return _LARGE_STREAMS if sizes and sum(sizes) / len(sizes) > _LARGE else SMALL_STREAMS
 
 
 def in_parallel(function: Callable[[T], U], items: Iterable[T], streams: int = SMALL_STREAMS) -> list[U]:
-    """Call for every item, a few at once; the first error ends it and leaves the rest undone."""
+    """Call a function for every item, a few at once; the first error cancels the remaining calls."""
     pool = ThreadPoolExecutor(streams)
     try:
         return [future.result() for future in [pool.submit(function, item) for item in items]]
@@ -156,12 +158,12 @@ def in_parallel(function: Callable[[T], U], items: Iterable[T], streams: int = S
 
 
 def map_ahead(function: Callable[[T], U], items: Iterable[T], streams: int = SMALL_STREAMS) -> Iterator[U]:
-    """The same for items without number: a few are taken ahead, and only these are held.
+    """Call a function for each item of a long iterable, a few at once, with only these in memory.
 
     Args:
         function: Called in other threads.
-        items: Taken one by one, in this thread.
-        streams: How many are worked on at once.
+        items: Read one by one, in this thread.
+        streams: How many calls run at once.
 
     Yields:
         The results, in the items' order; the first error ends it.

@@ -187,7 +187,7 @@ def test_damaged_pointer_holds_up_no_event(
     assert found is not None
     storage.replace(damaged, b"{", found.generation)
     assert _events(bucket) == whole
-    assert f"passed over: {bucket}/{damaged}: expected" in caplog.text
+    assert f"skipped: {bucket}/{damaged}: expected" in caplog.text
 
 
 def test_record_that_says_it_lies_elsewhere_makes_no_event_of_another_model(
@@ -238,7 +238,7 @@ def test_version_whose_record_cannot_be_believed_is_sent_to_nobody(
     sent = _events(bucket, deliver=True)
     assert sent == tuple(event for event in believed if event.version != releases[2].version)
     assert len(server.received) == len(sent) == 5
-    assert f"passed over: {bucket}/{name}: expected a signature of this content" in caplog.text
+    assert f"skipped: {bucket}/{name}: expected a signature of this content" in caplog.text
     # Its label is moved all the same; what the event says of it is nothing that only the record says.
     (event,) = pin_version(
         PinRequest(model="digits", bucket=bucket, version=releases[2].version, reason="audit")

@@ -35,7 +35,7 @@ def clock() -> _Clock:
 
 @pytest.fixture
 def values(clock: _Clock) -> Refreshed[int]:
-    return Refreshed(clock, most=10, kept=60, streams=2)
+    return Refreshed(clock, most=10, longest=60, streams=2)
 
 
 def test_get_within_two_seconds_reads_once(values: Refreshed[int], clock: _Clock) -> None:

@@ -413,7 +413,7 @@ def test_reexport_while_the_storage_does_not_answer_ends_the_batch(
         raise StorageUnavailable(f"{bucket}: expected an answer, got none in 60 s. Try again later.")
 
     checkpoints.number = 1
-    checkpoints.happens = lambda: monkeypatch.setattr("redraw.reexport.known.claims_of_second", silent)
+    checkpoints.happens = lambda: monkeypatch.setattr("redraw.reexport.published.claims_of_second", silent)
     request = checkpoints.asked_in(str(tmp_path / "scratch"), bucket)
 
     with pytest.raises(StorageUnavailable, match="expected an answer"):

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from redraw.rollout import http
-from redraw.rollout.client import NotReached
-from redraw.rollout.http import HttpAddress, ask_http
+from redraw.rollout.client import BadAnswer, NotReached
+from redraw.rollout.http import HttpAddress, Reply, ask_http, error_of
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -81,6 +81,62 @@ def test_ask_by_tls_of_a_certificate_that_nobody_trusts_is_refused(
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(NotReached, match="certificate"):
         ask("models.example", port)
+
+
+class _StatusHandler(_Handler):
+    """Answers with the status that is the path, and 10 bytes: JSON, but for 500."""
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.path[1:]))
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        self.wfile.write(b"no JSON..." if self.path == "/500" else b'{"a":   1}')
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[HttpAddress]:
+    """A server without a certificate."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _StatusHandler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield HttpAddress(host="h", port=server.server_address[1], address="127.0.0.1", secure=False)
+        server.shutdown()
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_ask_of_a_server_that_starts_or_is_busy_is_as_if_it_were_not_there(
+    status: int, plain: HttpAddress
+) -> None:
+    with pytest.raises(NotReached, match=f"^HTTP status {status}$"):
+        ask_http(plain, f"/{status}", seconds=10.0)
+
+
+@pytest.mark.parametrize("status", [300, 302, 399])
+def test_ask_that_is_redirected_goes_nowhere(status: int, plain: HttpAddress) -> None:
+    with pytest.raises(BadAnswer, match="a redirect to /elsewhere, which is not followed"):
+        ask_http(plain, f"/{status}", seconds=10.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "value"), [(200, {"a": 1}), (299, {"a": 1}), (400, {"a": 1}), (500, None), (501, {"a": 1})]
+)
+def test_ask_gives_any_other_status_with_its_json(status: int, value: object, plain: HttpAddress) -> None:
+    assert ask_http(plain, f"/{status}", seconds=10.0, most=10) == Reply(status=status, value=value)
+    with pytest.raises(BadAnswer, match="an answer of more than 9 bytes"):
+        ask_http(plain, f"/{status}", seconds=10.0, most=9)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"error": "no such model"}, "no such model"),
+        ({"error": {"message": "no such endpoint"}}, "no such endpoint"),
+        ({"error": {"code": 5}}, "no reason"),
+        ({}, "no reason"),
+        (["error"], "no reason"),
+    ],
+)
+def test_error_of_a_reply_is_what_the_server_says(value: object, said: str) -> None:
+    assert said in error_of(Reply(status=400, value=value))
 
 
 def test_ask_whose_time_is_up_before_it_is_connected_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def read_ledger(content: bytes) -> tuple[LedgerRow, ...]:
     Raises:
         InvalidRecord: The content is malformed.
     """
-    ledger = decode_attachment(_Ledger, content, known=LEDGER_SCHEMA)
+    ledger = decode_attachment(_Ledger, content, newest=LEDGER_SCHEMA)
     served = (
         LedgerRow(
             key=entry.key,

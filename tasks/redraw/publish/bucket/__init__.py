@@ -1,1 +1,1 @@
-"""What lies where in a model bucket, whether it is complete, and who signed it."""
+"""The layout of a model bucket, whether its versions are complete, and who signed them."""

@@ -1,6 +1,6 @@
-"""A version's attachments: small objects next to it to look at, which its record lists by their SHA-256.
+"""A version's attachments: small objects next to it, which its record lists by their SHA-256.
 
-The files of the report lie in scratch and go with it; a bucket keeps them as long as the version.
+The files of a report are in scratch and are removed with it; the bucket keeps them as long as the version.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _logger = logging.getLogger(__name__)
 
 
 def publish_content(storage: Storage, claim: Claim, name: str, content: bytes) -> ListedFile:
-    """Create the object of an attachment; the same content there already is as good.
+    """Create the object of an attachment, unless it is there with the same content.
 
     Raises:
-        ObjectConflict: Another content stands under its name.
+        ObjectConflict: An object with its name has other content.
         StorageError: The bucket is forbidden or does not answer.
     """
     sha256 = hashlib.sha256(content).hexdigest()
@@ -50,109 +50,109 @@ def publish_content(storage: Storage, claim: Claim, name: str, content: bytes) -
 
 
 def read_attachment(storage: Storage, release: Release, name: str) -> bytes | None:
-    """A small attachment of a version, checked against its record; None if it was published without.
+    """A small attachment of a version, checked against the version's record; None if the record has none.
 
     Raises:
-        ObjectConflict: It is gone, too large, or not what was published.
+        ObjectConflict: The object is missing, too large, or not what was published.
     """
-    listed = release.attachments.get(name)
-    if listed is None:
+    entry = release.attachments.get(name)
+    if entry is None:
         return None
-    expected = attachment_name(release.model, release.version, name, listed.sha256)
+    expected = attachment_name(release.model, release.version, name, entry.sha256)
     content = b""
-    with contextlib.suppress(Absent):  # nothing has another SHA-256 than what was published
-        # A larger one is not read beyond what the record allows.
-        content = storage.read_range(expected, 0, min(listed.size, RECORD_BYTES) + 1)
-    if listed.name != expected or hashlib.sha256(content).hexdigest() != listed.sha256:
+    with contextlib.suppress(Absent):  # no content never has the published SHA-256
+        # One byte more than the record allows is enough to tell a larger object.
+        content = storage.read_range(expected, 0, min(entry.size, RECORD_BYTES) + 1)
+    if entry.name != expected or hashlib.sha256(content).hexdigest() != entry.sha256:
         raise ObjectConflict(
-            f"{storage.uri}/{listed.name}: expected the object {expected} of at most {RECORD_BYTES} bytes"
+            f"{storage.uri}/{entry.name}: expected the object {expected} of at most {RECORD_BYTES} bytes"
             " with that SHA-256, as published, got something else. Find out who wrote it; do not trust it."
         )
     return content
 
 
 def read_parts(storage: Storage, release: Release, name: str, most: int) -> Iterator[bytes] | None:
-    """An attachment, a part at a time: all of it is checked before the first part, and only a part is held.
+    """An attachment in parts: all of it is checked before the first part, with one part in memory.
 
     Args:
         storage: The model bucket.
         release: The version's record.
-        name: One of the record's `attachments`, as `report.html`.
+        name: One of the record's `attachments`, such as `report.html`.
         most: How many bytes it may have.
 
     Returns:
-        Its content; None where the version has none of that name, or was pruned.
+        Its content; None if the version has none of that name, or was pruned.
 
     Raises:
-        ObjectConflict: It is larger than what can be shown, or not what was published.
+        ObjectConflict: It is larger than `most`, or not what was published.
     """
-    listed = release.attachments.get(name)
-    if listed is None:
+    entry = release.attachments.get(name)
+    if entry is None:
         return None
-    if listed.size > most:
+    if entry.size > most:
         raise ObjectConflict(
-            f"{storage.uri}/{listed.name}: expected at most {most} bytes to show,"
-            f" got {listed.size}. Copy it from the bucket to look at it."
+            f"{storage.uri}/{entry.name}: expected at most {most} bytes to show,"
+            f" got {entry.size}. Copy it from the bucket to look at it."
         )
-    if listed.size < _PART:  # in one request: its digest says whether it is the one that was published
+    if entry.size < _PART:  # one request: the digest tells whether it is the published object
         try:
-            content = storage.read_range(listed.name, 0, listed.size + 1)
+            content = storage.read_range(entry.name, 0, entry.size + 1)
         except Absent:
             return None
-        _demand(storage, listed, hashlib.sha256(content).hexdigest())
+        _demand(storage, entry, hashlib.sha256(content).hexdigest())
         return iter([content])
-    stored = storage.stat(listed.name)
-    if stored is None:
+    item = storage.stat(entry.name)
+    if item is None:
         return None
     digest = hashlib.sha256()
-    # A larger one is not read beyond what the record allows.
-    for part in _parts(storage, stored, listed.size + 1):
+    # One byte more than the record allows is enough to tell a larger object.
+    for part in _parts(storage, item, entry.size + 1):
         digest.update(part)
-    _demand(storage, listed, digest.hexdigest())
-    return _parts(storage, stored, listed.size)
+    _demand(storage, entry, digest.hexdigest())
+    return _parts(storage, item, entry.size)
 
 
-def _demand(storage: Storage, listed: ListedFile, found: str) -> None:
-    if found != listed.sha256:
+def _demand(storage: Storage, entry: ListedFile, sha256: str) -> None:
+    if sha256 != entry.sha256:
         raise ObjectConflict(
-            f"{storage.uri}/{listed.name}: expected {listed.size} bytes with SHA-256"
-            f" {listed.sha256}, as published, got {found}. Find out who wrote it; do not trust it."
+            f"{storage.uri}/{entry.name}: expected {entry.size} bytes with SHA-256"
+            f" {entry.sha256}, as published, got {sha256}. Find out who wrote it; do not trust it."
         )
 
 
-def _parts(storage: Storage, stored: StoredObject, size: int) -> Iterator[bytes]:
-    """The first bytes of the very object that was described."""
+def _parts(storage: Storage, item: StoredObject, size: int) -> Iterator[bytes]:
+    """The first bytes of an object, in the generation of its description."""
     for offset in range(0, size, _PART):
-        wanted = min(_PART, size - offset)
+        length = min(_PART, size - offset)
         try:
-            part = storage.read_range(stored.name, offset, wanted, stored.generation)
+            part = storage.read_range(item.name, offset, length, item.generation)
         except (Absent, Changed) as err:
             raise StorageUnavailable(
-                f"{storage.uri}/{stored.name}: expected it unchanged while it was read, got a change."
+                f"{storage.uri}/{item.name}: expected it unchanged while it was read, got a change."
                 " Find out who writes there, and try again."
             ) from err
         yield part
-        if len(part) < wanted:
+        if len(part) < length:
             return
 
 
 def name_attachments(export: ExportedModel, report: ValidationReport) -> Mapping[str, str]:
-    """What there is to look at, name to URI.
+    """The files to attach to a version, name to URI.
 
     Raises:
-        InvalidName: The report names something that is no file name.
+        InvalidName: The report lists a name that is no file name.
     """
-    named = {**report.attachments, "ledger.json": export.ledger_uri}
-    return {check_attachment_name(name): uri for name, uri in named.items()}
+    attachments = {**report.attachments, "ledger.json": export.ledger_uri}
+    return {check_attachment_name(name): uri for name, uri in attachments.items()}
 
 
 def publish_attachments(
     storage: Storage, claim: Claim, attachments: Mapping[str, str]
 ) -> dict[str, ListedFile]:
-    """Create the objects of the attachments; those that are there already are as good.
+    """Create the objects of the attachments, unless they are there already.
 
-    One that is gone, or too large to be shown, is left out and logged: the version is no
-    worse without its picture.
+    A file that is missing or too large to show is logged and left out: a version without a picture is
+    still good.
 
     Args:
         storage: The model bucket.
@@ -160,15 +160,15 @@ def publish_attachments(
         attachments: Name to URI.
 
     Returns:
-        Name to its object, of those that were there to be read.
+        Name to object, without the files that were left out.
 
     Raises:
-        ObjectConflict: Another content stands under one of the names.
-        StorageError: The bucket, or one that an attachment lies in, is forbidden or does not answer.
+        ObjectConflict: An object with one of the names has other content.
+        StorageError: The bucket, or the bucket of an attachment, is forbidden or does not answer.
     """
     names = sorted(attachments)
-    sent = in_parallel(lambda name: _publish(storage, claim, name, attachments[name]), names)
-    return {name: file for name, file in zip(names, sent, strict=True) if file is not None}
+    files = in_parallel(lambda name: _publish(storage, claim, name, attachments[name]), names)
+    return {name: file for name, file in zip(names, files, strict=True) if file is not None}
 
 
 def _publish(storage: Storage, claim: Claim, name: str, uri: str) -> ListedFile | None:

@@ -1,4 +1,4 @@
-"""Remove all that lies in versions' folders, in an order in which no reader meets half a model."""
+"""Remove all objects of versions' folders, in an order in which no reader finds half a model."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from redraw.errors import ObjectConflict
 from redraw.storage.opening import Storage, StoredObject, in_parallel
 
 _GRAPHS = ("/saved_model.pb", "/saved_model.pbtxt")
-# The second listing finds nothing, unless a push of the same version was under way.
+# The second listing is empty, unless a push of the same version is under way.
 _ROUNDS = 5
-# Year and month of versions: those of one month are listed together.
+# Digits of a version that give year and month: the versions of one month are listed together.
 _MONTH = 6
 
 
@@ -21,19 +21,19 @@ def empty_folders(storage: Storage, folders: Collection[str]) -> None:
 
     Args:
         storage: The model bucket.
-        folders: Their names there, each with a slash at the end.
+        folders: Their names in the bucket, each with a slash at the end.
 
     Raises:
-        ObjectConflict: Somebody keeps writing into one of them.
+        ObjectConflict: Another process keeps writing into one of them.
     """
     for _ in range(_ROUNDS):
-        found = list_folders(storage, folders)
-        if not found:
+        objects = list_folders(storage, folders)
+        if not objects:
             return
-        _delete(storage, [item for item in found if item.name.endswith(_GRAPHS)])
-        _delete(storage, [item for item in found if not item.name.endswith(_GRAPHS)])
-        # What was written again since it was listed stays: the next listing shows it as it is.
-        folders = {_folder_of(item, folders) for item in found}
+        _delete(storage, [item for item in objects if item.name.endswith(_GRAPHS)])
+        _delete(storage, [item for item in objects if not item.name.endswith(_GRAPHS)])
+        # An object that was written again after the listing is not deleted; the next listing shows it.
+        folders = {_folder_of(item, folders) for item in objects}
     raise ObjectConflict(
         f"{storage.uri}/{min(folders)}: expected an empty folder after {_ROUNDS} removals, got"
         " objects again each time. Find out who writes them, and run it again."
@@ -41,22 +41,22 @@ def empty_folders(storage: Storage, folders: Collection[str]) -> None:
 
 
 def list_folders(storage: Storage, folders: Collection[str]) -> list[StoredObject]:
-    """The objects of some folders: those of one month in one listing, for a page holds many."""
+    """The objects of some folders; one listing covers a month, because a page of a listing holds many."""
     groups: dict[str, list[str]] = defaultdict(list)
     for folder in folders:
         parent, _, name = folder.rstrip("/").rpartition("/")
         groups[f"{parent}/{name[:_MONTH]}"].append(folder)
 
     def find(group: list[str]) -> list[StoredObject]:
-        wanted = set(group)
+        names = set(group)
         walked = storage.walk(os.path.commonprefix(group))
-        return [item for item in walked if not wanted.isdisjoint(parents_of(item))]
+        return [item for item in walked if not names.isdisjoint(parents_of(item))]
 
-    return [item for found in in_parallel(find, groups.values()) for item in found]
+    return [item for objects in in_parallel(find, groups.values()) for item in objects]
 
 
 def parents_of(item: StoredObject) -> Iterator[str]:
-    """The folders that an object lies in, the outermost first, each with a slash at the end."""
+    """The folders that contain an object, the outermost first, each with a slash at the end."""
     parts = item.name.split("/")
     return ("/".join(parts[:count]) + "/" for count in range(1, len(parts)))
 

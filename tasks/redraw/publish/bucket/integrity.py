@@ -1,4 +1,4 @@
-"""Whether all of a version is there, and is what was published."""
+"""Check that a version is complete, and that its objects are the published ones."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from redraw.storage.opening import (
 
 
 def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject]:
-    """Compare what lies in a version's folder with the claim's manifest.
+    """Compare the objects in a version's folder with the claim's manifest.
 
     Returns:
-        The objects of the manifest that are there, whole, by their names in it; the others
-        are absent. A signature may lie next to them.
+        The objects of the manifest that are complete, by their names in it; the others are missing. The
+        folder may also have a signature.
 
     Raises:
-        ObjectConflict: An object is there that the manifest does not know, or knows
-            with another content; the message names it.
+        ObjectConflict: The folder has an object that is not in the manifest, or has other content; the
+            message names it.
     """
     start = version_folder(claim.model, claim.version) + "/"
     expected = {entry.name: entry for entry in claim.manifest}
@@ -59,13 +59,13 @@ def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject
 
 
 def demand_whole(storage: Storage, claim: Claim) -> dict[str, int]:
-    """Demand that a version's folder holds exactly what its manifest lists.
+    """Demand that a version's folder has exactly the objects of its manifest.
 
     Returns:
         Each object's generation, by its name in the manifest.
 
     Raises:
-        ObjectConflict: An object is missing, of other content, or not of the version.
+        ObjectConflict: An object is missing, has other content, or is not in the manifest.
     """
     present = demand_no_conflict(storage, claim)
     missing = sorted({entry.name for entry in claim.manifest} - set(present))
@@ -79,22 +79,22 @@ def demand_whole(storage: Storage, claim: Claim) -> dict[str, int]:
 
 
 def read_published(storage: Storage, model: str, version: int) -> tuple[Release, Claim]:
-    """The records of a published version, whatever became of its objects.
+    """The records of a published version; its objects are not checked.
 
     Returns:
         Its release record and its claim.
 
     Raises:
-        VersionNotFound: It was never published, or not to its end, or has been pruned.
+        VersionNotFound: It was never published, its push did not finish, or it has been pruned.
     """
     release = read_release(storage, model, version)
     claim = read_claim(storage, model, version)
     where = f"{storage.uri}/{version_folder(model, version)}"
     if release is None or claim is None:
-        known = ", ".join(map(str, list_versions(storage, model)[:5])) or "none"
+        newest = ", ".join(map(str, list_versions(storage, model)[:5])) or "none"
         raise VersionNotFound(
             f"{where}: expected a published version, got none"
-            f" of that number; the newest are {known}. Choose one of them."
+            f" of that number; the newest are {newest}. Choose one of them."
         )
     if release.pruned is not None:
         raise VersionNotFound(
@@ -105,13 +105,13 @@ def read_published(storage: Storage, model: str, version: int) -> tuple[Release,
 
 
 def demand_published(storage: Storage, model: str, version: int) -> tuple[Release, Claim]:
-    """The records of a version that is published and whole.
+    """The records of a version that is published and complete.
 
     Returns:
         Its release record and its claim.
 
     Raises:
-        VersionNotFound: As `read_published`.
+        VersionNotFound: It was never published, its push did not finish, or it has been pruned.
         ObjectConflict: Its objects are no longer what was published.
     """
     release, claim = read_published(storage, model, version)
@@ -124,18 +124,18 @@ def demand_published(storage: Storage, model: str, version: int) -> tuple[Releas
     return release, claim
 
 
-def _demand_equal(storage: Storage, found: StoredObject, expected: ListedFile) -> None:
-    if (found.size, found.crc32c) != (expected.size, expected.crc32c):
+def _demand_equal(storage: Storage, item: StoredObject, expected: ListedFile) -> None:
+    if (item.size, item.crc32c) != (expected.size, expected.crc32c):
         raise ObjectConflict(
-            f"{storage.uri}/{found.name}: expected {expected.size} bytes with crc32c"
-            f" {expected.crc32c:08x}, got {found.size} with {found.crc32c!r}. It is left as it is: find out"
+            f"{storage.uri}/{item.name}: expected {expected.size} bytes with crc32c"
+            f" {expected.crc32c:08x}, got {item.size} with {item.crc32c!r}. It is left as it is: find out"
             " who wrote it, remove it, and push the same export again:"
-            f" {removal_command(f'{storage.uri}/{found.name}', found.generation)}"
+            f" {removal_command(f'{storage.uri}/{item.name}', item.generation)}"
         )
 
 
-def _demand_same_writes(release: Release, found: dict[str, int]) -> None:
-    for name, generation in found.items():
+def _demand_same_writes(release: Release, generations: dict[str, int]) -> None:
+    for name, generation in generations.items():
         expected = release.generations.get(name)
         if generation != expected:
             raise ObjectConflict(
@@ -144,15 +144,15 @@ def _demand_same_writes(release: Release, found: dict[str, int]) -> None:
             )
 
 
-# A few of these are in memory at once, and a model that lies in shards is a few hundred requests.
+# Bytes of one request: a few blocks are in memory at once, and a large model takes some hundred requests.
 _BLOCK = 8 << 20
 
 
 def demand_content(storage: Storage, claim: Claim) -> int:
     """Read every object of a version and demand that its SHA-256 is the manifest's.
 
-    A checksum of 32 bits tells damage, not intent: anyone who may write to the bucket can make
-    other bytes of the same crc32c.
+    A checksum of 32 bits detects damage, but no attack: anyone who may write to the bucket can make other
+    bytes with the same crc32c.
 
     Returns:
         The number of bytes read.
@@ -166,18 +166,18 @@ def demand_content(storage: Storage, claim: Claim) -> int:
 
 
 def demand_attachments(storage: Storage, release: Release, names: Iterable[str]) -> int:
-    """Read attachments of a version and demand that the objects' names and SHA-256 are the record's.
+    """Read attachments of a version and check the objects' names and SHA-256 against its record.
 
     Args:
         storage: The model bucket.
         release: The version's record.
-        names: Which, of those that the record has.
+        names: Which of the record's attachments to read.
 
     Returns:
         The number of bytes read.
 
     Raises:
-        ObjectConflict: An attachment is gone, has other bytes, or is not of this version.
+        ObjectConflict: An attachment is missing, has other bytes, or belongs to another version.
         StorageUnavailable: One changed while it was read.
     """
     entries = {name: release.attachments[name] for name in names}
@@ -192,19 +192,17 @@ def demand_attachments(storage: Storage, release: Release, names: Iterable[str])
 
 
 def _read_all(storage: Storage, objects: Mapping[str, ListedFile]) -> int:
-    """Hold each object, by its name, to what is listed of it."""
+    """Check each object against its entry in the list; returns the number of bytes read."""
     streams = streams_for(entry.size for entry in objects.values())
     return sum(in_parallel(lambda name: _read(storage, name, objects[name]), objects, streams))
 
 
 def _read(storage: Storage, name: str, entry: ListedFile) -> int:
-    found = storage.stat(name)
+    item = storage.stat(name)
     digest, size = hashlib.sha256(), 0
     try:
         while (
-            found
-            and size < found.size
-            and (block := storage.read_range(name, size, _BLOCK, found.generation))
+            item and size < item.size and (block := storage.read_range(name, size, _BLOCK, item.generation))
         ):
             digest.update(block)
             size += len(block)
@@ -213,16 +211,16 @@ def _read(storage: Storage, name: str, entry: ListedFile) -> int:
             f"{storage.uri}/{name}: expected it unchanged while it was read, got a change. Find out who"
             " writes there, and run it again."
         ) from err
-    if found is None or (size, digest.hexdigest()) != (entry.size, entry.sha256):
+    if item is None or (size, digest.hexdigest()) != (entry.size, entry.sha256):
         raise ObjectConflict(
             f"{storage.uri}/{name}: expected {entry.size} bytes with SHA-256 {entry.sha256}, got {size} with"
-            f" {digest.hexdigest()}. Find out who wrote it; do not serve it.{_removal(storage, name, found)}"
+            f" {digest.hexdigest()}. Find out who wrote it; do not serve it.{_removal(storage, name, item)}"
         )
     return size
 
 
-def _removal(storage: Storage, name: str, found: StoredObject | None) -> str:
-    """How to remove an object with wrong bytes, so that a push can put the right ones there."""
-    if found is None:
+def _removal(storage: Storage, name: str, item: StoredObject | None) -> str:
+    """Advice on removing an object with wrong bytes, so that a push can write the right ones."""
+    if item is None:
         return ""
-    return f" To remove it: {removal_command(f'{storage.uri}/{name}', found.generation)}"
+    return f" To remove it: {removal_command(f'{storage.uri}/{name}', item.generation)}"

@@ -1,22 +1,22 @@
-"""What a published version consists of, by name, and its records.
+"""The names of a published version's objects, and its records.
 
-    <model>/<version>/…                    what a server loads
-    <model>/<version>/model.sig            its signature, if it has one; servers pass over it
-    <model>/releases/<version>.claim.json  taken first: whose version it is, and its manifest
+    <model>/<version>/…                    the files that a server loads
+    <model>/<version>/model.sig            its signature, if it has one; servers ignore it
+    <model>/releases/<version>.claim.json  written first: the export that owns the version, and its manifest
     <model>/releases/<version>.json        written last: the release record
-    <model>/reports/<version>/<hash>-<name> what people look at: the report's page and pictures, the
-                                           restore ledger; and its passport. <hash> is the start of the
-                                           file's SHA-256
+    <model>/reports/<version>/<hash>-<name> attachments: the report's page and pictures, the restore
+                                           ledger, and the passport. <hash> is the start of the file's
+                                           SHA-256
     <model>/reports/<version>/<hash>-rollout.json
-                                           what model servers showed later, one for each time they were asked
+                                           a later result from the model servers, one for each rollout
     <model>/live/<number>.json             the live pointer after each change; the highest number counts
     <model>/live.json                      a copy of it, from which readers find the highest number
     <model>/models.config                  the same for TensorFlow Serving
     <model>/inference-service.yaml         the live version for KServe
     <model>/helm-values.yaml               the same as values for a Helm chart
 
-TensorFlow Serving takes only children of <model>/ that parse as an integer for versions,
-so it passes over all but the first.
+TensorFlow Serving takes only children of <model>/ that parse as an integer for versions, so it ignores all
+others.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ from redraw.uri import BucketUri, Uri
 
 logger = logging.getLogger(__name__)
 
-# What the last two digits count: the versions of one second.
+# How many versions of one second the last two digits can count.
 REVISIONS = 100
 _VERSION = re.compile(r"[1-9][0-9]{0,15}")
-# The largest attachment: it is read and shown in one piece.
+# Size of the largest attachment, which is read and shown in one piece.
 ATTACHMENT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim(Record):
-    """Whose a version is: the first thing written of it, by the first who comes.
+    """Reserves a version for one export: the first object that a push writes.
 
     Attributes:
         model: The definition's name.
         version: The version that is claimed.
-        digest: Of the export that goes there; another export needs another version.
-        checkpoint_digest: Of the checkpoint that the export was made of.
+        digest: Of the export; another export needs another version.
+        checkpoint_digest: Of the export's checkpoint.
         manifest: Every object that the version will have.
-        step: Of the checkpoint; None in claims of before.
+        step: Of the checkpoint; None in claims of older versions of Redraw.
     """
 
     schema: ClassVar[int] = 2
@@ -75,7 +75,11 @@ def version_folder(model: str, version: int) -> str:
 
 
 def split_version_uri(uri: Uri) -> tuple[BucketUri, ModelName, int]:
-    """The bucket, the model and the version of `gs://…/MODEL/VERSION`; of another form `InvalidName`."""
+    """The bucket, the model and the version of `gs://…/MODEL/VERSION`.
+
+    Raises:
+        InvalidName: The URI has another form.
+    """
     version, folder = uri.name, uri.parent
     if not (version.isdecimal() and version.isascii()):
         raise InvalidName(f"{uri!r}: expected gs://…/MODEL/VERSION, got another form. Correct the URI.")
@@ -83,12 +87,12 @@ def split_version_uri(uri: Uri) -> tuple[BucketUri, ModelName, int]:
 
 
 def trained_before(version: int, other: int) -> bool:
-    """Whether the weights of one version are older than those of another, whatever the revisions."""
+    """Whether a version's weights are older than another version's; the revisions do not count."""
     return version // REVISIONS < other // REVISIONS
 
 
 def claim_name(model: str, version: int) -> str:
-    """The object that says whose a version is."""
+    """The object that holds a version's claim."""
     return f"{model}/releases/{version}.claim.json"
 
 
@@ -98,12 +102,12 @@ def release_name(model: str, version: int) -> str:
 
 
 def reports_folder(model: str, version: int) -> str:
-    """The folder of a version's attachments; servers pass over it."""
+    """The folder of a version's attachments; servers ignore it."""
     return f"{model}/reports/{version}"
 
 
 def attachment_name(model: str, version: int, name: str, sha256: str) -> str:
-    """The object that holds an attachment of a version; another content has another name, but a signature."""
+    """The object that holds an attachment of a version, named by its content unless it is the signature."""
     if name == SIGNATURE_FILE:
         return signature_name(model, version)
     return f"{reports_folder(model, version)}/{sha256[:16]}-{name}"
@@ -115,22 +119,22 @@ def signature_name(model: str, version: int) -> str:
 
 
 def old_signature_name(model: str, version: int) -> str:
-    """The object that held it before Redraw 0.3."""
+    """The object that held a version's signature before Redraw 0.3."""
     return f"{model}/releases/{version}.sig.json"
 
 
 def live_name(model: str) -> str:
-    """The object that says which version is live, or was a change ago."""
+    """The copy of the live pointer, which may be one change behind."""
     return f"{model}/live.json"
 
 
 def numbered_live_name(model: str, number: int) -> str:
-    """The object that says which version is live after a change; it is never replaced."""
+    """The object with the live pointer after a change; it is never replaced."""
     return f"{live_folder(model)}{number:08d}.json"
 
 
 def live_folder(model: str) -> str:
-    """The beginning of the names of all numbered pointers."""
+    """The prefix of the names of all numbered pointers."""
     return f"{model}/live/"
 
 
@@ -140,7 +144,7 @@ def serving_config_name(model: str) -> str:
 
 
 def deployment_names(model: str) -> tuple[str, str]:
-    """The objects that KServe and a Helm chart are given for the live version."""
+    """The objects with the live version's deployments for KServe and a Helm chart."""
     return f"{model}/inference-service.yaml", f"{model}/helm-values.yaml"
 
 
@@ -148,7 +152,7 @@ def encode_record(record: Record) -> bytes:
     """A record as the content of an object.
 
     Raises:
-        InvalidRecord: It would be too large to be read again.
+        InvalidRecord: It is larger than a reader accepts.
     """
     content = (
         json.dumps(record.stored().to_json(), indent=2, sort_keys=True, allow_nan=False) + "\n"
@@ -162,7 +166,7 @@ def encode_record(record: Record) -> bytes:
 
 
 def is_version(text: str) -> bool:
-    """Whether a text is a version's number as names of objects have it."""
+    """Whether a text is a version number as in object names."""
     return bool(_VERSION.fullmatch(text))
 
 
@@ -181,9 +185,9 @@ _Versioned = TypeVar("_Versioned", Claim, Release)
 
 
 def list_claims(storage: Storage, model: str, digits: str) -> dict[int, Claim]:
-    """The claims of the versions whose number begins with some digits, by version.
+    """The claims of the versions whose numbers start with some digits, by version.
 
-    One that is damaged stands for an export that nobody has: its version is taken.
+    A damaged claim still takes its version: it is replaced by the claim of an export that cannot exist.
 
     Raises:
         NewerRecord: A newer version of Redraw wrote one of them.
@@ -213,22 +217,26 @@ def read_release(storage: Storage, model: str, version: int) -> Release | None:
     """The release record of a version; None if it was not published.
 
     Raises:
-        InvalidRecord: What is there is no release record, or one of something else.
+        InvalidRecord: The object is no release record, or the record of another version.
     """
     return _read_about(storage, release_name(model, version), Release, model, version)
 
 
 def read_release_with_generation(storage: Storage, model: str, version: int) -> tuple[Release, int] | None:
-    """The release record of a version, and the generation to replace; raises as `read_release`."""
+    """The release record of a version, and the generation to replace; None if it was not published.
+
+    Raises:
+        InvalidRecord: The object is no release record, or the record of another version.
+    """
     name = release_name(model, version)
-    found = storage.read_with_generation(name)
-    return found and (_parse_about(f"{storage.uri}/{name}", found[0], Release, (model, version)), found[1])
+    stored = storage.read_with_generation(name)
+    return stored and (_parse_about(f"{storage.uri}/{name}", stored[0], Release, (model, version)), stored[1])
 
 
 def read_records(
     storage: Storage, model: str, versions: Iterable[int]
 ) -> tuple[dict[int, Release], dict[int, UnreadableRecord]]:
-    """The release records of versions; those that cannot be read apart."""
+    """The release records of versions, and separately those that cannot be read."""
 
     def read(version: int) -> Release | UnreadableRecord | None:
         try:
@@ -237,12 +245,12 @@ def read_records(
             uri = f"{storage.uri}/{release_name(model, version)}"
             return UnreadableRecord(uri=uri, reason=str(err))
 
-    wanted = sorted(versions, reverse=True)
-    found = dict(zip(wanted, in_parallel(read, wanted), strict=True))
-    # A release that was removed between the listing and the reading is no longer one.
+    ordered = sorted(versions, reverse=True)
+    records = dict(zip(ordered, in_parallel(read, ordered), strict=True))
+    # A record that was removed after the listing is in neither.
     return (
-        {version: record for version, record in found.items() if isinstance(record, Release)},
-        {version: record for version, record in found.items() if isinstance(record, UnreadableRecord)},
+        {version: record for version, record in records.items() if isinstance(record, Release)},
+        {version: record for version, record in records.items() if isinstance(record, UnreadableRecord)},
     )
 
 
@@ -250,7 +258,7 @@ def read_claim(storage: Storage, model: str, version: int) -> Claim | None:
     """The claim of a version; None if nobody has claimed it.
 
     Raises:
-        InvalidRecord: What is there is no claim, or one of something else.
+        InvalidRecord: The object is no claim, or the claim of another version.
     """
     return _read_about(storage, claim_name(model, version), Claim, model, version)
 
@@ -258,15 +266,15 @@ def read_claim(storage: Storage, model: str, version: int) -> Claim | None:
 def _read_about(
     storage: Storage, name: str, kind: type[_Versioned], model: str, version: int
 ) -> _Versioned | None:
-    """The record in an object, which has to be about that version; None if there is no such object."""
+    """The record in an object, which must be of that version; None if there is no such object."""
     content = storage.read(name)
     return None if content is None else _parse_about(f"{storage.uri}/{name}", content, kind, (model, version))
 
 
 def _parse_about(where: str, content: bytes, kind: type[_Versioned], expected: tuple[str, int]) -> _Versioned:
     record = kind.from_text(content, where).stored()
-    if (found := (record.model, record.version)) != expected:
+    if (actual := (record.model, record.version)) != expected:
         raise InvalidRecord(
-            f"{where}: expected a record of {expected}, got one of {found}. Find out who copied it there."
+            f"{where}: expected a record of {expected}, got one of {actual}. Find out who copied it there."
         )
     return record

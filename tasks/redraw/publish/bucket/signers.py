@@ -1,4 +1,4 @@
-"""What signs and what confirms: a key, a certificate, a key in a token (PKCS#11), or a Sigstore identity.
+"""Configure signing and verifying: with a key, a certificate, a PKCS#11 token, or a Sigstore identity.
 
 Source: https://github.com/sigstore/model-transparency
 """
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from model_signing import signing, verifying
 
 _TOKEN, _KEYLESS = "pkcs11:", "sigstore"
-# A chain of certificates is some kB.
+# In bytes; a chain of certificates has some kB.
 _LARGEST_KEY = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class SigningKey:
-    """What a version is signed with.
+    """The key that signs a version.
 
     Attributes:
         key: File of an elliptic curve key in PEM, without a password; the `pkcs11:` URI of one; or
             `sigstore`, for the identity of the machine.
-        certificates: File of the key's certificate in PEM, then those that issued it up to the root.
+        certificates: File in PEM of the key's certificate, then of its issuers up to the root.
     """
 
     key: str
     certificates: str | None = None
 
     def configure(self) -> signing.Config:
-        """What model-signing signs with.
+        """The configuration with which model-signing signs.
 
         Raises:
-            InvalidRequest: There is no such key or certificate.
+            InvalidRequest: The key or certificate cannot be read.
         """
         from model_signing import signing
 
@@ -67,14 +67,14 @@ class SigningKey:
 
 
 def configure_verifier(key: str) -> verifying.Config:
-    """What model-signing confirms with.
+    """The configuration with which model-signing verifies.
 
     Args:
         key: File of a public key, or of the certificates that are trusted, in PEM; or
             `sigstore:IDENTITY,ISSUER`.
 
     Raises:
-        InvalidRequest: There is no such key.
+        InvalidRequest: The key cannot be read.
     """
     from model_signing import verifying
 
@@ -92,10 +92,10 @@ def configure_verifier(key: str) -> verifying.Config:
 
 @contextmanager
 def own_verifier(signer: SigningKey) -> Iterator[str]:
-    """What confirms the signatures that a key makes, as `configure_verifier` takes it.
+    """The verifying key of a signing key, for `configure_verifier`.
 
     Raises:
-        InvalidRequest: There is no such key; or it is an identity, and nothing says whose.
+        InvalidRequest: The key cannot be read; or it is `sigstore`, and no identity is configured.
     """
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -128,7 +128,7 @@ def _read(key: str) -> bytes:
 
 @contextmanager
 def reading_key(key: str) -> Iterator[None]:
-    """Say in one line what is wrong with a key; the module of a token raises anything."""
+    """Turn errors of reading a key into one line; the module of a token may raise anything."""
     try:
         yield
     except InvalidRequest:

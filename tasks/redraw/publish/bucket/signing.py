@@ -1,11 +1,11 @@
 """Signatures of versions, in the bundles of OpenSSF `model-signing`.
 
-There are two. One is of the list of a version's files with their SHA-256, as `model_signing sign` signs it of
-a folder, and lies next to them as `model.sig`: so `model_signing verify` confirms a version that was
-downloaded or mirrored. The other is in the release record: it is of the record itself (report, metrics,
-approval, provenance, digests) and of the bucket, all but what changes later, `generations` and `pruned`.
-Versions that were signed before that have only the first; with a key they are refused, until a push of the
-same export signs the record.
+A version has two. The first signs the list of its files with their SHA-256, as `model_signing sign` does for
+a folder, and is next to the files as `model.sig`: so `model_signing verify` confirms a version that was
+downloaded or mirrored. The second is in the release record: it signs the record (report, metrics, approval,
+provenance, digests) and the bucket's name, except `generations` and `pruned`, which change later. Versions
+signed by older releases of Redraw have only the first; with a key they are refused until a push of the same
+export signs the record.
 
 Source: https://github.com/sigstore/model-transparency
 """
@@ -39,27 +39,27 @@ from redraw.storage.opening import AlreadyThere, Storage
 if TYPE_CHECKING:
     from model_signing.manifest import Manifest
 
-# What of a record changes after it was signed, or is the signature.
+# Fields of a record that change after it was signed, and the signature itself.
 _UNSIGNED = {"signature", "generations", "pruned"}
-# What model-signing raises for a bundle that is none, or of another kind.
+# What model-signing raises for a text that is no bundle, or a bundle of another kind.
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _FORM = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
 
 
 def sign_version(storage: Storage, claim: Claim, signer: SigningKey) -> ListedFile:
-    """Sign a version's files; a signature of the same key that is there already stays.
+    """Sign a version's files, unless they have a signature of the same key already.
 
     Args:
         storage: The model bucket.
-        claim: The version's, its manifest compared with what lies in the bucket.
-        signer: What to sign with.
+        claim: The version's, its manifest already compared with the bucket's objects.
+        signer: The key.
 
     Returns:
         The object with the signature.
 
     Raises:
-        InvalidRequest: There is no such key.
-        SignatureInvalid: It has one that this key did not make, which is left as it is.
+        InvalidRequest: The key cannot be read.
+        SignatureInvalid: The version has a signature of another key, which is not changed.
     """
     name, old = (of(claim.model, claim.version) for of in (signature_name, old_signature_name))
     content = _sign(_manifest(claim), signer)
@@ -75,17 +75,17 @@ def sign_version(storage: Storage, claim: Claim, signer: SigningKey) -> ListedFi
 
 
 def sign_release(storage: Storage, release: Release, signer: SigningKey) -> Release:
-    """The same record with a signature of what it says, and of the bucket that it is in."""
+    """The same record with a signature of its content and of its bucket's name."""
     content = json.dumps(release.stored().to_json(), allow_nan=False).encode()
     signature = _sign(_release_manifest(storage, release, content), signer)
     return replace(release, signature=signature.decode())
 
 
 def is_release_signed(storage: Storage, release: Release, signer: SigningKey) -> bool:
-    """Whether a record as it stands is signed with a key; False for one without a signature.
+    """Whether a record is signed with a key; False if it has no signature.
 
     Raises:
-        SignatureInvalid: It has one that this key did not make.
+        SignatureInvalid: It has a signature of another key.
     """
     if not release.signature:
         return False
@@ -96,7 +96,7 @@ def is_release_signed(storage: Storage, release: Release, signer: SigningKey) ->
 
 
 def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
-    """Demand that a version's manifest was signed with the private key of this public one.
+    """Demand that a version's manifest was signed with the private key of a public key.
 
     Args:
         storage: The model bucket.
@@ -105,11 +105,12 @@ def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
 
     Raises:
         SignatureInvalid: It has no signature, or one of another key, version or manifest.
-        InvalidRequest: There is no such key.
+        InvalidRequest: The key cannot be read.
     """
     names = [of(claim.model, claim.version) for of in (signature_name, old_signature_name)]
-    found = ((name, storage.read(name)) for name in names)
-    name, content = next(((name, read) for name, read in found if read is not None), (names[0], None))
+    contents = ((name, storage.read(name)) for name in names)
+    existing = ((name, content) for name, content in contents if content is not None)
+    name, content = next(existing, (names[0], None))
     where = f"{storage.uri}/{name}"
     if content is None:
         raise SignatureInvalid(
@@ -120,17 +121,17 @@ def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
 
 
 def demand_release_signed(storage: Storage, release: Release, content: bytes, public_key: str) -> None:
-    """Demand that a record, as its bytes have it, was signed for this bucket.
+    """Demand that the bytes of a record were signed for this bucket.
 
     Args:
         storage: The model bucket.
         release: The record.
-        content: The object that holds it.
+        content: The bytes of the object that holds it.
         public_key: File of the public key in PEM.
 
     Raises:
         SignatureInvalid: It has no signature, or one of another key, record or bucket.
-        InvalidRequest: There is no such key.
+        InvalidRequest: The key cannot be read.
     """
     where = f"{storage.uri}/{release_name(release.model, release.version)}"
     if not release.signature:
@@ -176,7 +177,7 @@ def _demand_confirmed(where: str, content: bytes, manifest: Manifest, public_key
 
 
 def _demand_made_by(storage: Storage, claim: Claim, signer: SigningKey, name: str, content: bytes) -> None:
-    """Anyone who asks for a signature of a key must not be left with one of another."""
+    """Demand that an existing signature was made by the key that is asked to sign."""
     where = f"{storage.uri}/{name}"
     try:
         with own_verifier(signer) as public_key:
@@ -189,7 +190,7 @@ def _demand_made_by(storage: Storage, claim: Claim, signer: SigningKey, name: st
 
 
 def _known_hashes(manifest: Manifest) -> Any:
-    """What stands in for reading a folder: the digests are known, and nothing lies on this disk."""
+    """A hashing configuration that returns known digests, because the files are not on this disk."""
     from model_signing import hashing
 
     class KnownHashes(hashing.Config):
@@ -200,7 +201,7 @@ def _known_hashes(manifest: Manifest) -> Any:
             return manifest
 
         def add_ignored_paths(self, **_: Any) -> None:
-            """Nothing is left out."""
+            """Ignore nothing: the manifest is complete."""
 
     return KnownHashes()
 
@@ -211,9 +212,9 @@ def _manifest(claim: Claim) -> Manifest:
 
 
 def _release_manifest(storage: Storage, release: Release, content: bytes) -> Manifest:
-    """The record, and where it is: the bucket's name is the subject's, so that no other bucket's will do."""
-    said = {key: value for key, value in json.loads(content).items() if key not in _UNSIGNED}
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """The record's digest; the subject has the bucket's name, so that another bucket's signature fails."""
+    facts = {key: value for key, value in json.loads(content).items() if key not in _UNSIGNED}
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     name = release_name(release.model, release.version)
     return _manifest_of(f"{storage.uri}/{name}", {name: hashlib.sha256(text.encode()).hexdigest()})
 
@@ -227,6 +228,6 @@ def _manifest_of(subject: str, files: Mapping[str, str]) -> Manifest:
 
 
 def _subject(signature: bytes) -> str:
-    """What a signature that was confirmed says it is of."""
+    """The subject's name in a signature that was confirmed."""
     statement = base64.b64decode(json.loads(signature)["dsseEnvelope"]["payload"])
     return str(json.loads(statement)["subject"][0]["name"])

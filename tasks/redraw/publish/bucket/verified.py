@@ -1,10 +1,10 @@
-"""The one way to a version's bytes: records about what was asked, which agree and are signed, and the bytes.
+"""The only way to read a published version: verify its records and signatures, then its bytes.
 
-Whatever loads, copies or compares a published version takes it from here:
+All code that loads, copies or compares a published version uses these functions:
 
-    read_verified    claim, record and report agree; a signature, if a public key is configured
-    demand_verified  and the objects are those of the manifest, in the generations of the record
-    fetch_verified   and the bytes that were fetched have the digest
+    read_verified    claim, record and report agree, and are signed if a public key is configured
+    demand_verified  also, the objects are those of the manifest, in the generations of the record
+    fetch_verified   also, the downloaded bytes have the digest
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from redraw.storage.scratch import demand_room
 
 
 def configured_key(public_key: str | None = None) -> str | None:
-    """The public key's file that versions must be signed for: the given one, or that of REDRAW_VERIFY_KEY."""
+    """The file of the public key that must confirm versions: `public_key`, or else REDRAW_VERIFY_KEY."""
     return public_key or VERIFY_KEY.read()
 
 
 def read_verified(
     storage: Storage, model: ModelName, version: int, public_key: str | None = None
 ) -> tuple[Release, Claim]:
-    """The records of a version, if they are about it, agree, and are signed if a key is configured.
+    """The records of a version, which are checked to agree, and to be signed if a key is configured.
 
     Args:
         storage: The model bucket.
@@ -43,9 +43,9 @@ def read_verified(
         public_key: File of the key that must confirm the signatures; by default the configured one.
 
     Raises:
-        VersionNotFound: It was never published, not to its end, or has been pruned.
+        VersionNotFound: It was never published, its push did not finish, or it has been pruned.
         VerificationFailed: Its records contradict each other.
-        SignatureInvalid: A key is configured, and did not sign files, record and bucket.
+        SignatureInvalid: A key is configured and does not confirm files, record and bucket.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     release, claim = read_published(storage, model, version)
@@ -56,14 +56,18 @@ def read_verified(
 
 
 def demand_record(storage: Storage, release: Release) -> None:
-    """Demand that the record of a version, pruned or whole or not, agrees with its claim and is signed.
+    """Demand that a version's record agrees with its claim and is signed if a key is configured.
+
+    The objects are not checked: the version may be pruned or incomplete.
 
     Args:
         storage: The model bucket.
         release: The record, just read.
 
     Raises:
-        RedrawError: As `read_verified`.
+        VerificationFailed: The record and the claim contradict each other, or there is no claim.
+        SignatureInvalid: A key is configured and does not confirm the record.
+        StorageError: The bucket is missing, forbidden or does not answer.
     """
     claim = read_claim(storage, release.model, release.version)
     if claim is None:
@@ -88,17 +92,18 @@ def _demand_agreeing(storage: Storage, release: Release, claim: Claim) -> None:
 def demand_verified(
     storage: Storage, model: ModelName, version: int, public_key: str | None = None, *, content: bool = False
 ) -> Release:
-    """The record of a version whose objects are those that were published; raises as `read_verified`.
+    """The record of a version whose records are verified and whose objects are the published ones.
 
     Args:
         storage: The model bucket.
         model: The definition's name.
         version: The version.
-        public_key: As `read_verified` takes it.
-        content: Whether to read every byte if a key is configured: for those who do not fetch them.
+        public_key: File of the key that must confirm the signatures; by default the configured one.
+        content: Whether to read every byte if a key is configured; for callers that do not download them.
 
     Raises:
-        ObjectConflict: An object is missing, other than listed, or was written again.
+        RedrawError: A record is missing, inconsistent or not signed, or the storage failed.
+        ObjectConflict: An object is missing, differs from the manifest, or was written again.
     """
     release, claim = read_verified(storage, model, version, public_key)
     demand_published(storage, model, version)
@@ -110,17 +115,19 @@ def demand_verified(
 def fetch_verified(
     storage: Storage, model: ModelName, version: int, folder: Path, public_key: str | None = None
 ) -> Release:
-    """Copy a version's files, and demand that they are its own; raises as `demand_verified`.
+    """Download a version's files, and verify records, objects and bytes.
 
     Args:
         storage: The model bucket.
         model: The definition's name.
         version: The version.
-        folder: Where they go: nothing else is there.
-        public_key: As `read_verified` takes it.
+        folder: Where they go; it has no other files.
+        public_key: File of the key that must confirm the signatures; by default the configured one.
 
     Raises:
-        DiskFull: There is no room for them.
+        RedrawError: A record is missing, inconsistent or not signed, or the storage failed.
+        ObjectConflict: A file is not what was published.
+        DiskFull: There is no room for the files.
     """
     release = demand_verified(storage, model, version, public_key)
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +142,12 @@ def fetch_verified(
 
 
 def demand_key(storage: Storage, release: Release, claim: Claim, public_key: str) -> None:
-    """Demand that the files, the record and the bucket's name are signed; raises as `read_verified`."""
+    """Demand that the files, the record and the bucket's name are signed.
+
+    Raises:
+        SignatureInvalid: The key does not confirm one of them.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
     demand_signed(storage, claim, public_key)
     _demand_record_signed(storage, release, public_key)
 
@@ -152,7 +164,7 @@ def _demand_record_signed(storage: Storage, release: Release, public_key: str) -
 
 
 def demand_consistent(storage: Storage, release: Release, claim: Claim) -> str:
-    """Demand that the record and the claim are of one version, and of this bucket; says how much agreed."""
+    """Demand that the record and the claim are of one version and of this bucket; returns how much agreed."""
     pairs = {
         "model": (release.model, claim.model),
         "version": (release.version, claim.version),
@@ -165,17 +177,17 @@ def demand_consistent(storage: Storage, release: Release, claim: Claim) -> str:
         "report's model": (release.report.model, claim.model),
         "size": (release.size_bytes, sum(entry.size for entry in claim.manifest)),
     }
-    for name, (found, expected) in pairs.items():
-        if found != expected:
-            raise VerificationFailed(f"{name}: expected {expected}, got {found}.")
+    for name, (actual, expected) in pairs.items():
+        if actual != expected:
+            raise VerificationFailed(f"{name}: expected {expected}, got {actual}.")
     return f"{len(pairs)} facts that agree"
 
 
 def demand_report(release: Release) -> str:
-    """Demand a passing report of the release, with the digest that it names; says what it is."""
-    report, named = release.report, release.provenance.report_digest
-    if digest_report(report) != named:
-        raise VerificationFailed(f"expected a report with SHA-256 {named}, got {digest_report(report)}.")
+    """Demand a passing report of the release, with the digest that the release names; returns its summary."""
+    report, expected = release.report, release.provenance.report_digest
+    if digest_report(report) != expected:
+        raise VerificationFailed(f"expected a report with SHA-256 {expected}, got {digest_report(report)}.")
     if not report.passed or report.digest != release.digest:
         verdict = "passed" if report.passed else "failed"
         raise VerificationFailed(
@@ -187,8 +199,8 @@ def demand_report(release: Release) -> str:
 def digest_report(report: ValidationReport) -> str:
     """SHA-256 of a report, in hex: over its JSON with sorted keys and no spaces.
 
-    Without the schema number, and without `objects` if it has none: so releases of versions that
-    wrote neither keep theirs.
+    The schema number is left out, and so is `objects` if it has none: the digests of older releases, which
+    wrote neither, stay the same.
     """
     record = report.to_json()
     del record[SCHEMA]

@@ -1,7 +1,8 @@
-"""Deliver events to webhooks: signed, a few times, for a bounded time, and never at a publication's cost.
+"""Deliver events to webhooks: signed, with a few retries and a time limit.
 
-What cannot be delivered is one warning a webhook, and stands in the command's record. It is lost to nobody:
-events are made of what the bucket keeps, and `redraw events --deliver` sends them again with the same ids.
+A failure never fails the publication. Undelivered events give one warning for each webhook, and are in the
+command's record. None is lost: events are derived from the bucket's records, and `redraw events --deliver`
+sends them again with the same ids.
 """
 
 from __future__ import annotations
@@ -28,27 +29,27 @@ _logger = logging.getLogger(__name__)
 
 _PAUSES = (0.0, 0.5, 1.5)
 _ANSWER_SECONDS = 5.0
-# For all events of a command: what a host that hangs, or drips, may take.
+# Limit for all events of a command, for hosts that hang or answer slowly.
 _MOST_SECONDS = 30.0
-# A webhook that failed is left alone so long by this process: a batch publishes hundreds of versions.
+# After a failure, this process does not call the webhook for so long: a batch publishes hundreds of versions.
 _REST_SECONDS = 300.0
 _failed: dict[str, tuple[float, str]] = {}
 
 
 class Undelivered(Exception):
-    """A webhook did not take what was sent; the message says why, without its URL."""
+    """A webhook did not accept a request; the message says why, without its URL."""
 
 
 def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
-    """Send events to every webhook of `REDRAW_WEBHOOKS`. It raises nothing: the changes are made.
+    """Send events to every webhook of `REDRAW_WEBHOOKS`. It raises nothing, because the changes are made.
 
     Returns:
-        The events, each with the webhooks that did not take it.
+        The events, each with the webhooks that did not accept it.
     """
     try:
         names = dict.fromkeys(WEBHOOKS.read() if events else ())
     except InvalidSetting:
-        # Its own message shows the text, which may be a URL that is a secret.
+        # The error's message shows the text, which may be a secret URL.
         reason = f"{WEBHOOKS.variable}: expected {NAMES.expected}, got another text. Correct it."
         _logger.warning("no webhook is notified: %s", reason)
         return tuple(replace(event, undelivered=(reason,)) for event in events)
@@ -60,22 +61,22 @@ def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
         delivery.join(max(0.0, end - time.monotonic()))
     reasons = [delivery.reasons() for delivery in deliveries]
     return tuple(
-        replace(event, undelivered=tuple(found[event.id] for found in reasons if event.id in found))
+        replace(event, undelivered=tuple(missed[event.id] for missed in reasons if event.id in missed))
         for event in events
     )
 
 
 class _Delivery(threading.Thread):
-    """One webhook's events; a daemon, for nothing ends the look-up of a host's name."""
+    """Sends one webhook's events; a daemon, because the look-up of a host's name cannot be interrupted."""
 
     def __init__(self, name: str, events: Sequence[ModelEvent]) -> None:
         super().__init__(name=f"webhook-{name}", daemon=True)
         self._hook, self._events = name, events
-        self._taken: set[str] = set()
+        self._delivered: set[str] = set()
         self._reason = f"webhook {name}: expected an answer within {_MOST_SECONDS:g} s, got none"
 
     def run(self) -> None:
-        """Send one after the other, until one fails."""
+        """Send the events one after the other, until one fails."""
         failed_at, reason = _failed.get(self._hook, (0.0, ""))
         if failed_at and time.monotonic() - failed_at < _REST_SECONDS:
             self._reason = f"{reason}; not tried again within {_REST_SECONDS:g} s"
@@ -85,18 +86,18 @@ class _Delivery(threading.Thread):
             for event in self._events:
                 body = json.dumps(event.to_cloud_event(), allow_nan=False).encode()
                 _send(webhook, body, "application/cloudevents+json; charset=utf-8", event.id)
-                self._taken.add(event.id)
-        except Exception as err:  # the publication stands, whatever fails here
-            known = isinstance(err, RedrawError | Undelivered)
-            self._reason = one_line(err, 500) if known else f"webhook {self._hook}: {type(err).__name__}"
+                self._delivered.add(event.id)
+        except Exception as err:  # no failure here may fail the publication
+            explained = isinstance(err, RedrawError | Undelivered)
+            self._reason = one_line(err, 500) if explained else f"webhook {self._hook}: {type(err).__name__}"
             _failed[self._hook] = time.monotonic(), self._reason
 
     def reasons(self) -> dict[str, str]:
-        """Event to why it was not taken; said in one line, too."""
-        taken, reason = set(self._taken), self._reason
+        """The id of each undelivered event, with the reason; it also logs one warning."""
+        delivered, reason = set(self._delivered), self._reason
         if self.is_alive():
             _failed[self._hook] = time.monotonic(), reason
-        missed = [event for event in self._events if event.id not in taken]
+        missed = [event for event in self._events if event.id not in delivered]
         if missed:
             first = missed[0]
             again = f"redraw events --model {first.source.name} --bucket {first.source.parent}"
@@ -112,55 +113,55 @@ class _Delivery(threading.Thread):
 
 
 def post(webhook: Webhook, body: bytes, content_type: str, event_id: str | None = None) -> None:
-    """Send a body, and again if that may help, for a bounded time; a redirect is not followed.
+    """Send a body, with retries and a time limit; redirects are not followed.
 
     Args:
-        webhook: Where to.
+        webhook: The receiver.
         body: The content.
         content_type: Its type.
-        event_id: By which a receiver recognizes it the second time; signed with the body. None: unsigned.
+        event_id: By which a receiver recognizes a repetition; signed with the body. None: not signed.
 
     Raises:
-        Undelivered: It was not taken.
-        InvalidSetting: It has to be signed, and the webhook has no secret.
+        Undelivered: The webhook did not accept it.
+        InvalidSetting: It must be signed, and the webhook has no secret.
     """
-    ended: Future[None] = Future()
+    outcome: Future[None] = Future()
 
     def send() -> None:
         try:
             _send(webhook, body, content_type, event_id)
-            ended.set_result(None)
-        except Exception as err:  # raised where it is waited for
-            ended.set_exception(err)
+            outcome.set_result(None)
+        except Exception as err:  # raised below, by the thread that waits
+            outcome.set_exception(err)
 
     thread = threading.Thread(target=send, name=f"webhook-{webhook.name}", daemon=True)
     thread.start()
     thread.join(_MOST_SECONDS)
-    if not ended.done():
+    if not outcome.done():
         raise Undelivered(f"{webhook.label}: expected an answer within {_MOST_SECONDS:g} s, got none")
-    ended.result()
+    outcome.result()
 
 
 def _send(webhook: Webhook, body: bytes, content_type: str, event_id: str | None) -> None:
-    reason, asked = "", 0.0
+    reason, retry_after = "", 0.0
     for pause in _PAUSES:
-        time.sleep(max(pause, asked))
+        time.sleep(max(pause, retry_after))
         headers = {"content-type": content_type, "user-agent": f"redraw/{redraw.__version__}"}
         if event_id is not None:
             timestamp = int(time.time())
             signature = webhook.sign(event_id, timestamp, body)
             headers |= {"webhook-id": event_id, "webhook-timestamp": str(timestamp)}
             headers |= {"webhook-signature": signature}
-        reason, asked = _try(webhook, body, headers)
+        reason, retry_after = _try(webhook, body, headers)
         if not reason:
             return
-        if asked > _ANSWER_SECONDS:
+        if retry_after > _ANSWER_SECONDS:
             break
     raise Undelivered(f"{webhook.label}: expected status 2xx, got {reason}")
 
 
 def _try(webhook: Webhook, body: bytes, headers: dict[str, str]) -> tuple[str, float]:
-    """Why a request was not taken, if so, and after how many seconds another one may be, if ever."""
+    """Why a request was not accepted (empty if it was), and after how many seconds to retry."""
     try:
         with requests.Session() as session:
             session.auth = lambda request: request  # no credentials from the user's .netrc
@@ -170,9 +171,9 @@ def _try(webhook: Webhook, body: bytes, headers: dict[str, str]) -> tuple[str, f
                 headers=headers,
                 timeout=_ANSWER_SECONDS,
                 allow_redirects=False,
-                stream=True,  # the answer's body is nobody's
+                stream=True,  # nobody reads the response's body
             )
-            status, asked = answer.status_code, answer.headers.get("retry-after", "")
+            status, retry_after = answer.status_code, answer.headers.get("retry-after", "")
             answer.close()
     except requests.Timeout:
         return f"no answer in {_ANSWER_SECONDS:g} s", 0.0
@@ -184,6 +185,6 @@ def _try(webhook: Webhook, body: bytes, headers: dict[str, str]) -> tuple[str, f
     if status < 500 and status not in {408, 429}:
         redirected = "; redirects are not followed" if 300 <= status < 400 else ""
         return f"{status}{redirected}", math.inf
-    if not re.fullmatch("[0-9]{1,9}", asked):
+    if not re.fullmatch("[0-9]{1,9}", retry_after):
         return str(status), 0.0
-    return f"{status}, which asks for {asked} s of patience", float(asked)
+    return f"{status}, which asks for {retry_after} s of patience", float(retry_after)

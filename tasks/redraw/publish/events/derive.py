@@ -1,4 +1,4 @@
-"""The events of a model, made of what its bucket keeps: the same each time, with the same ids."""
+"""Derive a model's events from the records in its bucket: the same each time, with the same ids."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from redraw.uri import Uri
 
 
 def push_event(source: Uri, release: Release) -> ModelEvent:
-    """That a version was published; its record may say that it lies elsewhere, which is not believed.
+    """The publication of a version. Its source is the given one, whatever URI the record has.
 
     Args:
         source: The model: `gs://BUCKET/MODEL`.
         release: The version's record.
     """
-    asked = release.provenance
-    reasons = [f"approved by {asked.approved_by}"] if asked.approved_by else []
-    reasons += [f"run {asked.dag_run}"] if asked.dag_run else []
+    provenance = release.provenance
+    reasons = [f"approved by {provenance.approved_by}"] if provenance.approved_by else []
+    reasons += [f"run {provenance.dag_run}"] if provenance.dag_run else []
     return ModelEvent(
         kind="push",
         source=source,
         version=release.version,
         at=release.pushed_at,
-        by=asked.asked_by,
+        by=provenance.asked_by,
         reason=", ".join(reasons),
         digest=release.digest,
         metrics=release.checkpoint.metrics,
@@ -40,7 +40,12 @@ def push_event(source: Uri, release: Release) -> ModelEvent:
 
 
 def prune_events(source: Uri, release: Release) -> tuple[ModelEvent, ...]:
-    """That a version was removed; nothing if it was not. Arguments are as of `push_event`."""
+    """The removal of a version; empty if it was not removed.
+
+    Args:
+        source: The model: `gs://BUCKET/MODEL`.
+        release: The version's record.
+    """
     if release.pruned is None:
         return ()
     event = ModelEvent(
@@ -63,8 +68,8 @@ def change_events(
 
     Args:
         source: The model: `gs://BUCKET/MODEL`.
-        history: The changes, the newest last; those before it may be missing.
-        releases: The release records of their versions, as far as they can be read.
+        history: The changes, the newest last; earlier ones may be missing.
+        releases: The release records of their versions that can be read.
     """
     before: Counter[str] = Counter()
     for change in history:
@@ -87,33 +92,33 @@ def change_events(
 def last_event(
     source: Uri, pointer: LivePointer, change: PointerChange, release: Release | None
 ) -> tuple[ModelEvent, ...]:
-    """A change that was asked for, if it is the last one: also where it was made before, by a try that died.
+    """The event of a requested change, if it is the pointer's last one, perhaps made by an earlier try.
 
     Args:
         source: The model: `gs://BUCKET/MODEL`.
-        pointer: As it stands.
-        change: What was asked for.
+        pointer: The current live pointer.
+        change: The requested change.
         release: The release record of its version, if it can be read.
     """
-    asked = (change.kind, change.version, change.label)
+    expected = (change.kind, change.version, change.label)
     last = pointer.history[-1:]
-    if [(made.kind, made.version, made.label) for made in last] != [asked]:
+    if [(actual.kind, actual.version, actual.label) for actual in last] != [expected]:
         return ()
     releases = {change.version: release} if release else {}
     return tuple(change_events(source, pointer.history, releases))[-1:]
 
 
 def announce_change(storage: Storage, pointer: LivePointer, change: PointerChange) -> LivePointer:
-    """Notify the webhooks of a change that was made; it raises nothing.
+    """Notify the webhooks of a change of the live pointer; it raises nothing.
 
     Returns:
         The pointer with the event.
     """
     release = None
-    with contextlib.suppress(RedrawError):  # the change is made: its event does without the version's digest
-        found = read_release(storage, pointer.model, change.version)
-        if found:
-            demand_record(storage, found)
-        release = found
+    with contextlib.suppress(RedrawError):  # the change is made; without a record, its event has no digest
+        record = read_release(storage, pointer.model, change.version)
+        if record:
+            demand_record(storage, record)
+        release = record
     events = last_event(storage.uri / pointer.model, pointer, change, release)
     return replace(pointer, events=announce(events))

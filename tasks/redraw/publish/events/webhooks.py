@@ -1,7 +1,8 @@
-"""The webhooks that receive events: their names are configuration, their URLs and secrets are not.
+"""The webhooks that receive events: their names are in the configuration, their URLs and secrets are not.
 
-`REDRAW_WEBHOOKS` lists names. What a name stands for is asked of the environment, `REDRAW_WEBHOOK_<NAME>_URL`
-and `REDRAW_WEBHOOK_<NAME>_SECRET`, and then, in a stage, of the operator's Airflow connection of that name.
+`REDRAW_WEBHOOKS` lists names. The URL and secret of a name are the environment variables
+`REDRAW_WEBHOOK_<NAME>_URL` and `REDRAW_WEBHOOK_<NAME>_SECRET`, or, in a stage, the Airflow connection of that
+name.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ _ENCODED = "whsec_"
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
-    """A webhook. Its URL may be as secret as its key: messages name it by its name and its host.
+    """A webhook. Its URL may be as secret as its key, so messages show only its name and host.
 
     Attributes:
-        name: As the configuration has it.
-        url: Where a POST goes.
-        secret: What the signature is made with; empty if there is none.
+        name: Its name in the configuration.
+        url: The URL for POST requests.
+        secret: The key of the signatures; empty if there is none.
     """
 
     name: str
@@ -35,10 +36,10 @@ class Webhook:
     secret: str = field(repr=False, default="")
 
     def __post_init__(self) -> None:
-        """Demand a URL that a request can go to, and a secret that is one.
+        """Check the URL and the secret.
 
         Raises:
-            InvalidSetting: One of them is not; the message shows neither.
+            InvalidSetting: One of them is malformed; the message shows neither.
         """
         try:
             parts = urlsplit(self.url)
@@ -54,7 +55,7 @@ class Webhook:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """The webhook's name in messages."""
         return f"webhook {self.name} ({urlsplit(self.url).hostname})"
 
     def sign(self, event_id: str, timestamp: int, body: bytes) -> str:
@@ -87,10 +88,10 @@ class Webhook:
 
 
 def find_webhook(name: str) -> Webhook:
-    """Look up what a webhook's name stands for.
+    """Look up a webhook's URL and secret by its name.
 
     Raises:
-        InvalidSetting: Nothing says so, or not rightly.
+        InvalidSetting: They are missing or malformed.
         StorageUnavailable: The operator did not answer.
     """
     variable, url, secret = webhook_variables(name)

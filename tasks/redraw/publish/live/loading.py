@@ -1,4 +1,4 @@
-"""Would a server load a published version? Asked of TensorFlow's C++ loader before a switch."""
+"""Check before a switch that TensorFlow's C++ loader loads a published version."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _logger = logging.getLogger(__name__)
 
 
 def demand_loadable(storage: Storage, model: ModelName, version: int, public_key: str | None) -> None:
-    """Fetch a version, verified, and load it as a server does, in a process of its own.
+    """Download and verify a version, and load it as a server does, in a separate process.
 
     Raises:
-        RedrawError: As `fetch_verified`: then nothing is loaded.
-        NotLoadable: The C++ loader refuses it, or dies of it.
+        RedrawError: The version cannot be verified, so nothing is loaded.
+        NotLoadable: The C++ loader refuses it, or crashes.
         StorageError: The bucket cannot be read.
         DiskFull: There is no room for its files.
     """
-    # Imported here: a push that makes its version live has loaded it when it was validated.
+    # Imported here because a push does not need it: validation has loaded the version already.
     from redraw.serving import LoadFailed, ServingCrashed, ServingProcess
 
     started = time.monotonic()

@@ -1,12 +1,12 @@
-"""Keep a version from being pruned, whatever the rules of retention say."""
+"""Pin a version, so that no retention rule prunes it."""
 
 from __future__ import annotations
 
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.events.derive import announce_change
 from redraw.publish.live.pointer import change_pointer
 from redraw.publish.live.rules import apply_change
+from redraw.publish.requester import name_requester
 from redraw.records import LivePointer, PointerChange
 from redraw.records.times import now
 from redraw.requests import PinRequest
@@ -14,17 +14,17 @@ from redraw.storage.opening import open_storage
 
 
 def pin_version(request: PinRequest) -> LivePointer:
-    """Pin a published version, or take its pin away.
+    """Pin a published version, or remove its pin.
 
     Args:
-        request: The model, its bucket, the version, and why.
+        request: The model, its bucket, the version, and the reason.
 
     Returns:
         The live pointer, which holds the pins.
 
     Raises:
         VersionNotFound: The version was never published, or is pruned.
-        ObjectConflict: The version's objects are no longer what was published.
+        ObjectConflict: The version's objects have changed since it was published.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     model = request.model
@@ -33,7 +33,7 @@ def pin_version(request: PinRequest) -> LivePointer:
         kind="unpin" if request.unpin else "pin",
         version=request.version,
         changed_at=now(),
-        by=who_asks(request.by),
+        by=name_requester(request.by),
         reason=request.reason or "",
     )
 

@@ -1,10 +1,11 @@
-"""Which version is live: a numbered object for each change, and a copy under one name.
+"""The live pointer: a numbered object for each change, and a copy under a fixed name.
 
-    <model>/live/00000012.json   the pointer after the twelfth change: created where none was, never replaced
-    <model>/live.json            a copy of the newest, or of one a little older: where readers begin
+    <model>/live/00000012.json   the pointer after the twelfth change: created once, never replaced
+    <model>/live.json            a copy of the newest or a slightly older pointer, which readers read first
 
-A change takes the number after the newest one, and the bucket lets only one of several take it. So a pointer
-can be lost only with all of its numbers, and a bucket that lets nobody replace an object can still be used.
+A change takes the next number; of several writers, the bucket lets only one create that object. So the
+pointer is lost only with all of its numbered objects, and a bucket that forbids replacing objects still
+works.
 """
 
 from __future__ import annotations
@@ -22,35 +23,35 @@ from redraw.storage.pause import pauses
 
 logger = logging.getLogger(__name__)
 
-# The changes that a pointer says by itself; those before are in their own numbers' objects.
+# How many changes a pointer lists; earlier ones are in the objects of their own numbers.
 _SHOWN = 20
-# So many numbers are tried after a copy that is behind, before all of them are listed.
+# How many numbers after an outdated copy are tried before all of them are listed.
 _AHEAD = 4
 _DIGITS = 8
 
 
-def read_pointer(storage: Storage, model: ModelName, known: LivePointer | None = None) -> LivePointer:
+def read_pointer(storage: Storage, model: ModelName, cached: LivePointer | None = None) -> LivePointer:
     """The live pointer of a model; its version is None before the first.
 
     Args:
         storage: The model bucket.
         model: The definition's name.
-        known: What was read a moment ago: only what came after it is looked for.
+        cached: The pointer that was read a moment ago; only later ones are looked up.
 
     Raises:
         InvalidRecord: It is damaged, or a newer version of Redraw wrote it.
         StorageError: The bucket does not answer.
     """
-    return _read(storage, model, known)[0]
+    return _read(storage, model, cached)[0]
 
 
-def _read(storage: Storage, model: ModelName, known: LivePointer | None = None) -> tuple[LivePointer, bool]:
-    """The pointer, and whether its copy says the same."""
-    content = storage.read(live_name(model)) if known is None else b""
+def _read(storage: Storage, model: ModelName, cached: LivePointer | None = None) -> tuple[LivePointer, bool]:
+    """The pointer, and whether its copy is up to date."""
+    content = storage.read(live_name(model)) if cached is None else b""
     if content is None:
         newest = _newest(storage, model)
         return newest or LivePointer(model=model, version=None, previous=None), newest is None
-    copy = pointer = known or _parsed(storage, model, live_name(model), content, None)
+    copy = pointer = cached or _parsed(storage, model, live_name(model), content, None)
     for _ in range(_AHEAD):
         number = pointer.number + 1
         newer = read_numbered(storage, model, numbered_live_name(model, number), number)
@@ -61,7 +62,7 @@ def _read(storage: Storage, model: ModelName, known: LivePointer | None = None) 
 
 
 def numbers_of(storage: Storage, model: ModelName) -> list[int]:
-    """The numbers of a model's pointers, by a listing, sorted."""
+    """The numbers of a model's pointers from a listing, sorted."""
     start = live_folder(model)
     stems = (item.name.removeprefix(start).removesuffix(".json") for item in storage.walk(start))
     return sorted(int(stem) for stem in stems if len(stem) == _DIGITS and stem.isdecimal())
@@ -74,10 +75,10 @@ def read_numbered(storage: Storage, model: ModelName, name: str, number: int | N
         storage: The model bucket.
         model: The definition's name.
         name: The object's.
-        number: The number that it has to have; None if any will do.
+        number: The number that it must have; None if any is valid.
 
     Raises:
-        InvalidRecord: It is no pointer.
+        InvalidRecord: It is not a pointer.
         ObjectConflict: It is the pointer of another model or number.
     """
     content = storage.read(name)
@@ -87,17 +88,17 @@ def read_numbered(storage: Storage, model: ModelName, name: str, number: int | N
 def change_pointer(
     storage: Storage, model: ModelName, change: Callable[[LivePointer], LivePointer]
 ) -> LivePointer:
-    """Change the pointer where nobody else has changed it since it was read, or else try again.
+    """Change the pointer; if another writer changed it meanwhile, read it and try again.
 
     Args:
         storage: The model bucket.
         model: The definition's name.
-        change: Makes the new pointer of the one that stands, or gives that one back to leave it.
-            What it looks at in the bucket it sees after the pointer was read: whatever a prune
-            does later has changed the pointer, so that this change is refused and made again.
+        change: Takes the current pointer and returns the new one, or the same one to change nothing. It
+            reads the bucket after the pointer was read: a prune that comes later changes the pointer first,
+            so this change is refused and tried again.
 
     Returns:
-        The pointer as it stands.
+        The current pointer.
 
     Raises:
         StorageUnavailable: Others kept changing it.
@@ -124,14 +125,14 @@ def change_pointer(
 
 
 def copy_pointer(storage: Storage, pointer: LivePointer, *, damaged: bool = False) -> None:
-    """Bring `live.json` up to a pointer, unless it is newer.
+    """Write a pointer to `live.json`, unless that is newer.
 
-    Where it cannot be replaced, as below a retention policy, it stays: readers go on from it by numbers.
+    If a retention policy forbids replacing it, it stays, and readers continue from it by numbers.
 
     Args:
         storage: The model bucket.
-        pointer: What it shall say.
-        damaged: Whether to replace it also if it cannot be read.
+        pointer: The pointer to copy.
+        damaged: Whether to replace `live.json` even if it cannot be read.
 
     Raises:
         InvalidRecord: It cannot be read.
@@ -140,11 +141,11 @@ def copy_pointer(storage: Storage, pointer: LivePointer, *, damaged: bool = Fals
     name, content = live_name(pointer.model), encode_record(pointer)
     for pause in pauses():
         try:
-            found = storage.read_with_generation(name)
-            if found is None:
+            stored = storage.read_with_generation(name)
+            if stored is None:
                 storage.create(name, content)
-            elif damaged or _parsed(storage, pointer.model, name, found[0], None).number < pointer.number:
-                storage.replace(name, content, found[1])
+            elif damaged or _parsed(storage, pointer.model, name, stored[0], None).number < pointer.number:
+                storage.replace(name, content, stored[1])
             return
         except (AlreadyThere, Changed):
             pause()

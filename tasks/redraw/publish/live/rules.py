@@ -1,4 +1,4 @@
-"""What a change makes of the live pointer: no storage, no clock, only the rules."""
+"""The rules of changing the live pointer; they use no storage and no clock."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def apply_change(pointer: LivePointer, change: PointerChange, *, older: bool = F
     """Apply one change, and add it to the history.
 
     Args:
-        pointer: As it stands.
-        change: What is asked for.
-        older: Whether the version is of older weights than the live one though they are of one second,
-            which their numbers alone do not say.
+        pointer: The current pointer.
+        change: The requested change.
+        older: Whether the version has older weights than the live one of the same second; their numbers do
+            not tell.
 
     Returns:
-        The new pointer; the same one where the change alters nothing.
+        The new pointer, or the same one if nothing changes.
 
     Raises:
-        OlderThanLive: The version has older weights than the live one, and no reason was given;
-            going back to the version before needs none.
-        VersionRejected: Somebody rolled back from the version, and no reason was given.
-        VersionNotFound: The version is being pruned, or there is none for the label to stand next to.
+        OlderThanLive: The version has older weights than the live one, and the change has no reason; a
+            rollback needs none.
+        VersionRejected: The version was rolled back before, and the change has no reason.
+        VersionNotFound: The version is being pruned, or a label needs a live version and there is none.
     """
     if change.version in pointer.pruning and change.kind not in {"unlabel", "unpin"}:
         raise VersionNotFound(

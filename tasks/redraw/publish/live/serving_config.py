@@ -1,4 +1,4 @@
-"""The live pointer in the words of TensorFlow Serving, `--model_config_file`, of KServe and of Helm."""
+"""The live pointer as configuration of TensorFlow Serving (`--model_config_file`), KServe and Helm."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _logger = logging.getLogger(__name__)
 
 
 def write_serving_config(storage: Storage, model: str, pointer: Callable[[], LivePointer]) -> None:
-    """Bring `models.config`, and the live version's deployments for KServe and Helm, up to the live pointer.
+    """Update `models.config`, and the live version's deployments for KServe and Helm, to the live pointer.
 
-    The pointer is read after the objects that will be replaced: anyone who writes an older
-    version is then refused, or followed by the one who moved the pointer after it.
+    The pointer is read after the objects that will be replaced: so a writer with an older pointer is refused,
+    or the process that moved the pointer writes after it.
 
     Raises:
         StorageUnavailable: Others kept changing one of the objects.
     """
     names = (serving_config_name(model), *deployment_names(model))
     for pause in pauses():
-        found = {name: storage.read_with_generation(name) for name in names}
+        stored = {name: storage.read_with_generation(name) for name in names}
         contents = _contents(storage, pointer())
         try:
             for name, content in contents.items():
-                _bring_up_to(storage, name, content, found[name])
+                _bring_up_to(storage, name, content, stored[name])
             return
         except (AlreadyThere, Changed):
             pause()
@@ -46,7 +46,7 @@ def write_serving_config(storage: Storage, model: str, pointer: Callable[[], Liv
 
 
 def _contents(storage: Storage, pointer: LivePointer) -> dict[str, bytes]:
-    """Object to content, `models.config` first; without deployments if no record says where they lead."""
+    """Object to content, `models.config` first; without deployments if there is no release record."""
     model, labels = pointer.model, pointer.labels
     if not labels:
         return {}
@@ -62,16 +62,16 @@ def _contents(storage: Storage, pointer: LivePointer) -> dict[str, bytes]:
     return contents
 
 
-def _bring_up_to(storage: Storage, name: str, content: bytes, found: tuple[bytes, int] | None) -> None:
-    if found is not None and found[0] != content:
-        storage.replace(name, content, found[1])
-    # Deployments that are not wanted are not begun; those that are there must not lie.
-    elif found is None and (PASSPORT.read() or not name.endswith(".yaml")):
+def _bring_up_to(storage: Storage, name: str, content: bytes, stored: tuple[bytes, int] | None) -> None:
+    if stored is not None and stored[0] != content:
+        storage.replace(name, content, stored[1])
+    # If passports are off, no deployment is created, but an existing one is kept up to date.
+    elif stored is None and (PASSPORT.read() or not name.endswith(".yaml")):
         storage.create(name, content)
 
 
 def read_served_versions(storage: Storage, model: str) -> frozenset[int]:
-    """The versions that `models.config` has servers load; none if there is no such object.
+    """The versions that `models.config` tells servers to load; none if there is no such object.
 
     Raises:
         InvalidRecord: The object is no configuration.
@@ -85,7 +85,12 @@ def read_served_versions(storage: Storage, model: str) -> frozenset[int]:
 
 
 def read_served_labels(storage: Storage, model: str) -> dict[str, int]:
-    """Label to version as `models.config` has them; arguments and errors are those of the function above."""
+    """Label to version in `models.config`; empty if there is no such object.
+
+    Raises:
+        InvalidRecord: The object is no configuration.
+        StorageError: The bucket does not answer.
+    """
     return {
         label: version
         for served in _read_config(storage, model).model_config_list.config
@@ -111,12 +116,12 @@ def _read_config(storage: Storage, model: str) -> ModelServerConfig:
 
 
 def encode_serving_config(base_path: str, model: str, labels: Mapping[str, int]) -> bytes:
-    """The content of `models.config`: only the labelled versions are loaded, and answer to their labels.
+    """The content of `models.config`: servers load only the labelled versions, under their labels.
 
     Source:
         https://www.tensorflow.org/tfx/serving/serving_config#assigning_string_labels_to_model_versions_to_simplify_canary_and_rollback
     """
-    # Only this module is free of TensorFlow: tensorflow_serving.apis imports it.
+    # `tensorflow_serving.config` does not import TensorFlow; `tensorflow_serving.apis` does.
     from google.protobuf import text_format
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 

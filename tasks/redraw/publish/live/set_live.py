@@ -1,6 +1,6 @@
-"""Change which version is live, and bring `models.config` and the deployments next to it up to it.
+"""Change which version is live, and update `models.config` and the deployments next to it.
 
-The pointer moves first. If `models.config` cannot follow, the command fails, and any next one repairs it.
+The pointer changes first. If `models.config` cannot be updated, the command fails; the next one repairs it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import logging
 
 from redraw.errors import InvalidRecord, ObjectConflict, StorageError, StorageForbidden, VersionNotFound
 from redraw.names import ModelName
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import REVISIONS, live_name, read_release
 from redraw.publish.bucket.verified import demand_verified
@@ -18,6 +17,7 @@ from redraw.publish.live import loading
 from redraw.publish.live.pointer import change_pointer, copy_pointer, read_pointer
 from redraw.publish.live.rules import apply_change
 from redraw.publish.live.serving_config import write_serving_config
+from redraw.publish.requester import name_requester
 from redraw.records import LivePointer, PointerChange, PointerChangeKind, Release
 from redraw.records.times import now
 from redraw.requests import LiveRequest
@@ -31,38 +31,38 @@ _logger = logging.getLogger(__name__)
 def change_live(request: LiveRequest) -> LivePointer:
     """Show which version is live, make another one live, or move a label.
 
-    A version is taken only if it is whole, signed where a public key is given, and loadable.
-    Nothing is ever deleted, so each move can be taken back.
+    A version is accepted only if it is complete, signed if a public key is given, and loadable.
+    Nothing is deleted, so each change can be undone.
 
     Args:
-        request: The model, its bucket, and what to change, if anything.
+        request: The model, its bucket, and the change, if any.
 
     Returns:
-        The pointer as it stands.
+        The current pointer.
 
     Raises:
-        VersionNotFound: The version was never published, not to its end, or is pruned; or
-            there is none to go back to.
-        ObjectConflict: The version's objects are no longer what was published.
+        VersionNotFound: The version was never published, its push did not finish, or it is pruned; or there
+            is no version to roll back to.
+        ObjectConflict: The version's objects have changed since it was published.
         NotLoadable: A server would not load it.
-        SignatureInvalid: A public key is given, and the version is not signed with its private one.
-        OlderThanLive: The version was trained before the live one, and no reason says why.
-        VersionRejected: Somebody rolled back from the version, and no reason says why it may be live again.
+        SignatureInvalid: A public key is given, and the version is not signed with its private key.
+        OlderThanLive: The version was trained before the live one, and the request has no reason.
+        VersionRejected: The version was rolled back before, and the request has no reason to allow it.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     model = request.model
     storage = open_storage(request.bucket)
     pointer = read_pointer(storage, model)
-    change = _asked(request, storage, pointer)
+    change = _requested_change(request, storage, pointer)
     if change is None:
         _repair(storage, pointer)
         return pointer
-    # Asked first what is quick to tell: whether the change may be made, and whether there is one.
+    # The quick check comes first: whether the change is allowed, and whether it changes anything.
     if _applied(storage, pointer, change) is not pointer and change.kind != "unlabel":
         loading.demand_loadable(storage, model, change.version, request.public_key)
     leaves = pointer.version if change.kind == "rollback" else None
-    moved = move_pointer(storage, model, change, request.public_key, leaves)
-    return announce_change(storage, moved, change)
+    changed = move_pointer(storage, model, change, request.public_key, leaves)
+    return announce_change(storage, changed, change)
 
 
 def move_pointer(
@@ -72,30 +72,30 @@ def move_pointer(
     public_key: str | None = None,
     leaves: int | None = None,
 ) -> LivePointer:
-    """Change which version is live, or a label, where the version is published and whole.
+    """Change which version is live, or a label, if the version is published and complete.
 
     Args:
         storage: The model bucket.
         model: The definition's name.
-        change: What is asked for; nothing moves where it is so already.
+        change: The requested change; nothing happens if it has been made already.
         public_key: File of the key that must confirm the version's signature; by default
-            the one that REDRAW_VERIFY_KEY names. With one, every byte is read.
-        leaves: The live version that is left by a roll-back; None if any may be.
+            the one that REDRAW_VERIFY_KEY names. With a key, every byte is read.
+        leaves: The version that a rollback leaves; None if any may be live.
 
     Returns:
-        The pointer as it stands.
+        The current pointer.
 
     Raises:
-        ObjectConflict: Another version than the one to leave is live by now.
+        ObjectConflict: Another version than `leaves` is live.
         StorageUnavailable: Others kept changing the pointer.
-        RedrawError: As `change_live`.
+        RedrawError: The version cannot be made live, or the storage failed.
     """
     if change.kind != "unlabel":
         demand_verified(storage, model, change.version, public_key, content=True)
 
     def verified(pointer: LivePointer) -> LivePointer:
         if leaves is not None and pointer.version not in (leaves, change.version):
-            raise _moved(storage, pointer, leaves)
+            raise _unexpected_live(storage, pointer, leaves)
         changed = _applied(storage, pointer, change)
         if changed is not pointer and change.kind != "unlabel":
             demand_published(storage, model, change.version)
@@ -110,7 +110,7 @@ def move_pointer(
             f" or a deployment file next to it: {err} Servers that read these files keep their version"
             " until the next 'redraw live'; a mirror follows the pointer."
         ) from err
-    _logger.info("%s/%s: %s; before it %s", storage.uri, model, _shown(pointer), pointer.previous)
+    _logger.info("%s/%s: %s; before it %s", storage.uri, model, _format_labels(pointer), pointer.previous)
     return pointer
 
 
@@ -120,7 +120,7 @@ def _applied(storage: Storage, pointer: LivePointer, change: PointerChange) -> L
 
 
 def is_older_in_second(storage: Storage, model: str, version: int, live: int | None) -> bool:
-    """Whether a version has older weights than the live one, and is of the same second.
+    """Whether a version has older weights than the live one of the same second.
 
     Another revision of the same checkpoint is not older.
 
@@ -128,7 +128,7 @@ def is_older_in_second(storage: Storage, model: str, version: int, live: int | N
         storage: The model bucket.
         model: The definition's name.
         version: The version.
-        live: The live one, if there is one.
+        live: The live version, if any.
 
     Raises:
         StorageError: The bucket does not answer.
@@ -140,7 +140,7 @@ def is_older_in_second(storage: Storage, model: str, version: int, live: int | N
 
 
 def _order(storage: Storage, model: str, version: int) -> tuple[int, str] | None:
-    """Step, then digest; None of a version without a readable record, which is checked elsewhere."""
+    """Step, then digest; None if the version has no readable record, which is checked elsewhere."""
     try:
         release: Release | None = read_release(storage, model, version)
     except InvalidRecord:
@@ -148,8 +148,8 @@ def _order(storage: Storage, model: str, version: int) -> tuple[int, str] | None
     return None if release is None else (release.checkpoint.step, release.checkpoint.digest)
 
 
-def _asked(request: LiveRequest, storage: Storage, pointer: LivePointer) -> PointerChange | None:
-    """The change that is asked for; which version it means is settled once, however often it is tried."""
+def _requested_change(request: LiveRequest, storage: Storage, pointer: LivePointer) -> PointerChange | None:
+    """The requested change; its version is decided once, even if the change is tried several times."""
     kind: PointerChangeKind = "live"
     version = request.set
     if request.previous:
@@ -164,7 +164,7 @@ def _asked(request: LiveRequest, storage: Storage, pointer: LivePointer) -> Poin
         kind=kind,
         version=version,
         changed_at=now(),
-        by=who_asks(request.by),
+        by=name_requester(request.by),
         reason=request.reason or "",
         label=request.label or "" if kind in {"label", "unlabel"} else "",
         allow_older=request.allow_older or "",
@@ -173,11 +173,11 @@ def _asked(request: LiveRequest, storage: Storage, pointer: LivePointer) -> Poin
 
 
 def _version_before(request: LiveRequest, storage: Storage, pointer: LivePointer) -> int | None:
-    """Where a roll-back leads; where it led if it has been made already, perhaps by a try that died."""
+    """The version that a rollback returns to, also if an earlier try has made the change already."""
     if request.from_version not in (None, pointer.version):
         if pointer.previous == request.from_version and str(request.from_version) in pointer.rejected:
             return pointer.version
-        raise _moved(storage, pointer, request.from_version)
+        raise _unexpected_live(storage, pointer, request.from_version)
     if pointer.previous is None:
         raise VersionNotFound(
             f"{storage.uri}/{live_name(pointer.model)}: expected a version that was live before, got none."
@@ -186,7 +186,7 @@ def _version_before(request: LiveRequest, storage: Storage, pointer: LivePointer
     return pointer.previous
 
 
-def _moved(storage: Storage, pointer: LivePointer, leaves: int | None) -> ObjectConflict:
+def _unexpected_live(storage: Storage, pointer: LivePointer, leaves: int | None) -> ObjectConflict:
     return ObjectConflict(
         f"{storage.uri}/{live_name(pointer.model)}: expected the live version {leaves}, got"
         f" {pointer.version}: somebody has moved it. Look at the history, and say which version to leave."
@@ -194,7 +194,7 @@ def _moved(storage: Storage, pointer: LivePointer, leaves: int | None) -> Object
 
 
 def _repair(storage: Storage, pointer: LivePointer) -> None:
-    """Bring `models.config` and `live.json` up to the pointer, if a change was stopped in between."""
+    """Update `models.config` and `live.json` to the pointer, in case a change was interrupted."""
     try:
         if pointer.number:
             copy_pointer(storage, pointer)
@@ -203,5 +203,5 @@ def _repair(storage: Storage, pointer: LivePointer) -> None:
         _logger.warning("models.config may name another version than the live one: %s", err)
 
 
-def _shown(pointer: LivePointer) -> str:
+def _format_labels(pointer: LivePointer) -> str:
     return ", ".join(f"{label} is {version}" for label, version in sorted(pointer.labels.items()))

@@ -33,7 +33,7 @@ from redraw.records.files import ListedFile
 from redraw.records.signature import TensorSpec
 from redraw.uri import Uri
 
-# What every reader of the schema takes for a URI; anything else that a definition names is a name.
+# URIs that every reader of the schema accepts; any other text in a definition is a name.
 _PATH = r"(/([\w.~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
 _URI = re.compile(rf"[a-z][a-z0-9+.-]*://[\w.-]+(:\d+)?{_PATH}", re.ASCII)
 
@@ -47,16 +47,16 @@ def encode_bom(
         release: The version's record.
         claim: Its claim, with the files.
         bucket: The model bucket.
-        description: What the definition says of the model.
+        description: The definition's description of the model.
         files: Name of the model card and of each attestation to its SHA-256.
     """
     model, checkpoint = _model(release, claim, bucket, files), _checkpoint(release)
     if description.license:
         from cyclonedx.spdx import fixup_id  # reads a list of all licenses
 
-        known = fixup_id(description.license)
-        name = None if known else printable(description.license)
-        model.licenses.add(DisjunctiveLicense(id=known, name=name))
+        spdx_id = fixup_id(description.license)
+        name = None if spdx_id else printable(description.license)
+        model.licenses.add(DisjunctiveLicense(id=spdx_id, name=name))
     if description.owner:
         model.supplier = OrganizationalEntity(name=printable(description.owner))
     libraries = [
@@ -72,7 +72,7 @@ def encode_bom(
     data_sets = [_data_set(name) for name in dict.fromkeys(description.data_sets) if name.strip()]
     bom = Bom(
         components=[checkpoint, *data_sets, *libraries],
-        # The same for the same version, so that the same records make the same bytes.
+        # The same for the same version, so that the same records give the same bytes.
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"{release.uri}#{release.digest}"),
     )
     bom.metadata.timestamp = datetime.fromisoformat(release.pushed_at)
@@ -81,7 +81,7 @@ def encode_bom(
     bom.register_dependency(checkpoint, data_sets)
     outputter = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6)
     value: dict[str, Any] = json.loads(outputter.output_as_string())
-    # The library 11.12 has no class for model cards: cyclonedx.model.component names it as to be done.
+    # cyclonedx-python-lib 11.12 has no class for model cards: cyclonedx.model.component lists it as a to-do.
     value["metadata"]["component"]["modelCard"] = _model_card(release, description)
     return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
@@ -141,7 +141,7 @@ def _checkpoint(release: Release) -> Component:
 
 
 def _data_set(name: str) -> Component:
-    """A data set that the definition names; where it lies, if that is a URI."""
+    """A data set that the definition names, with its URI if the name is one."""
     references = [_reference(ExternalReferenceType.DISTRIBUTION, name)] if _URI.fullmatch(name) else None
     return Component(
         type=ComponentType.DATA,
@@ -152,7 +152,7 @@ def _data_set(name: str) -> Component:
 
 
 def _encoded(place: str) -> str:
-    """A path or an object's URI, whose name may have any character, as a URI."""
+    """A path, or the URI of an object whose name may have any character, encoded as a URI."""
     return quote(place, safe="/:@!$&'()*+,;=", errors="backslashreplace")
 
 
@@ -170,8 +170,8 @@ def _model_card(release: Release, description: Description) -> dict[str, Any]:
     return {
         "considerations": {name: [printable(text)] for name, text in considerations.items() if text},
         "modelParameters": {
-            "inputs": [tensor for name, one in signatures for tensor in _tensors(name, one.inputs)],
-            "outputs": [tensor for name, one in signatures for tensor in _tensors(name, one.outputs)],
+            "inputs": [tensor for name, spec in signatures for tensor in _tensors(name, spec.inputs)],
+            "outputs": [tensor for name, spec in signatures for tensor in _tensors(name, spec.outputs)],
         },
         "quantitativeAnalysis": {
             "performanceMetrics": [

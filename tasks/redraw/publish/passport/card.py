@@ -1,4 +1,4 @@
-"""A version's model card: Markdown for people, with a front matter for programs."""
+"""A version's model card: Markdown with a front matter that programs can read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from redraw.records.signature import TensorSpec
 def encode_card(
     release: Release, claim: Claim, description: Description, latencies: Mapping[str, tuple[Latency, ...]]
 ) -> str:
-    """The card of a version: only what its records and its definition say.
+    """The card of a version, made only of its records and its definition.
 
     Args:
         release: Its record.
         claim: Its claim, with the files.
-        description: What the definition says of the model.
-        latencies: Signature to what was measured of each size of requests.
+        description: The definition's description of the model.
+        latencies: Signature to the measurements for each size of requests.
     """
     title = f"{release.model} {release.version}"
     sections = {
@@ -56,7 +56,7 @@ def _front_matter(release: Release, description: Description) -> Mapping[str, Ya
     ]
     return {
         "model_name": release.model,
-        # A text, for readers take so long a number for one with a fraction.
+        # A text, because readers would parse such a long number as a float.
         "version": str(release.version),
         "uri": release.uri,
         "digest": release.digest,
@@ -100,12 +100,12 @@ def _signatures(release: Release) -> str:
     def rows(way: str, name: str, tensors: Mapping[str, TensorSpec]) -> list[tuple[object, ...]]:
         return [(name, way, tensor, spec) for tensor, spec in sorted(tensors.items())]
 
-    listed = [
+    table = [
         row
         for name, signature in sorted(release.signatures.items())
         for row in (*rows("takes", name, signature.inputs), *rows("answers", name, signature.outputs))
     ]
-    return format_table(("Signature", "", "Tensor", "Type and shape"), listed)
+    return format_table(("Signature", "", "Tensor", "Type and shape"), table)
 
 
 def _metrics(release: Release) -> str:

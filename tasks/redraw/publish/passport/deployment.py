@@ -1,4 +1,4 @@
-"""A version in the words of what serves it on Kubernetes: KServe, and the values of a Helm chart."""
+"""A version as configuration for serving on Kubernetes: KServe, and the values of a Helm chart."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from redraw.records import Release
 def encode_inference_service(release: Release) -> str:
     """KServe's `InferenceService` of a version.
 
-    TensorFlow Serving loads folders that are named by a number below its base path, `/mnt/models` there, and
-    a single `storageUri` would be unpacked without that folder.
+    TensorFlow Serving loads folders named by a number below its base path, here `/mnt/models`. KServe would
+    unpack a single `storageUri` without such a folder.
 
     Source:
         https://kserve.github.io/website/docs/model-serving/storage/multiple-storage-uris
@@ -20,7 +20,7 @@ def encode_inference_service(release: Release) -> str:
             "apiVersion": "serving.kserve.io/v1beta1",
             "kind": "InferenceService",
             "metadata": {
-                # A model's name has underscores where one in Kubernetes has hyphens.
+                # Kubernetes allows hyphens in names, but no underscores.
                 "name": release.model.replace("_", "-").rstrip("-"),
                 "annotations": {
                     "redraw-version": str(release.version),
@@ -39,7 +39,7 @@ def encode_inference_service(release: Release) -> str:
 
 
 def encode_helm_values(release: Release) -> str:
-    """Values for a chart; the version is a text, for Helm takes so long a number for a fraction."""
+    """Values for a chart; the version is a text, because Helm would parse such a long number as a float."""
     return encode_yaml(
         {
             "model": {

@@ -1,4 +1,4 @@
-"""The checks of a version as figures, as far as their records have numbers: metric, bound, value, sample."""
+"""The numbers in the records of a version's checks: metric, bound, value, sample size."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _COMPARATORS: Mapping[str, Comparator] = {"least": ">=", "at least": ">=", "most
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A figure that a check looked at, or that a check was done whose record has no figures.
+    """A number that a check compared; without numbers, only the check.
 
     Attributes:
-        check: The check, with what it looked at, expected and found in words.
-        metric: What was measured.
+        check: The check, with what it looked at, expected and found, in words.
+        metric: The measured quantity.
         comparator: How the value and the threshold compare; `within`: floats, absolute and relative.
         threshold: The bound.
-        value: What was found.
-        sample_size: How many requests or rows that rests on.
-        part: The signature and the rows of a request, of a latency.
+        value: The measured value.
+        sample_size: The number of requests or rows that were measured.
+        part: For a latency, the signature and the rows of a request.
     """
 
     check: Check
@@ -53,18 +53,18 @@ class Evaluation:
 
     @property
     def passed(self) -> bool:
-        """Whether the check passed; one that was waived did not."""
+        """Whether the check passed; a waived check did not."""
         return self.check.status == "passed"
 
 
 def evaluate_checks(
     report: ValidationReport, latencies: Mapping[str, tuple[Latency, ...]]
 ) -> tuple[Evaluation, ...]:
-    """Every check of a report, in its order, with each figure of it.
+    """Every check of a report, in order, with each of its numbers.
 
     Args:
-        report: The validation's.
-        latencies: Signature to what was measured of each size of requests; empty if nothing was kept.
+        report: The validation report.
+        latencies: Signature to the measurements for each size of requests; empty if there are none.
     """
     return tuple(
         evaluation
@@ -81,20 +81,20 @@ def _figures(check: Check, latencies: Mapping[str, tuple[Latency, ...]]) -> Iter
     elif check.name == "latency-budget":
         yield from _latencies(check, latencies)
     elif check.name in PROOFS and (bound := _TOLERANCE.fullmatch(check.expected)):
-        found, sample = _DIFFERENCE.match(check.found), _SAMPLE.match(check.looked_at)
+        difference, sample = _DIFFERENCE.match(check.found), _SAMPLE.match(check.looked_at)
         yield Evaluation(
             check=check,
             metric="largest_difference",
             comparator="within",
             threshold=_number(bound[1]),
-            value=_number(found[1]) if found else None,
+            value=_number(difference[1]) if difference else None,
             sample_size=int(sample[1]) if sample else None,
         )
 
 
 def _metrics(check: Check) -> Iterator[Evaluation]:
     parts = [_VALUE.fullmatch(part) for part in check.found.split(", ")]
-    values = {found[1]: _number(found[2]) for found in parts if found}
+    values = {match[1]: _number(match[2]) for match in parts if match}
     for part in check.expected.split(", "):
         if not (bounded := _BOUNDED.fullmatch(part)):
             continue
@@ -109,13 +109,13 @@ def _metrics(check: Check) -> Iterator[Evaluation]:
 
 
 def _latencies(check: Check, latencies: Mapping[str, tuple[Latency, ...]]) -> Iterator[Evaluation]:
-    """Times are bounded for the smallest request, and rows a second for the largest, as the check does."""
+    """Times are compared for the smallest request, and rows per second for the largest, as in the check."""
     for name, sizes in sorted(latencies.items()):
         for metric, pattern in _BUDGETS.items():
             if not sizes or not (bound := pattern.search(check.expected)):
                 continue
             pick = max if metric == "rows_per_second" else min
-            latency = pick(sizes, key=lambda one: one.rows)
+            latency = pick(sizes, key=lambda size: size.rows)
             yield Evaluation(
                 check=check,
                 metric=metric,
@@ -128,7 +128,7 @@ def _latencies(check: Check, latencies: Mapping[str, tuple[Latency, ...]]) -> It
 
 
 def _number(text: str) -> float | None:
-    """A number as checks write it; None of what is none, or not finite."""
+    """A number as checks write it; None if the text is no finite number."""
     try:
         value = float(text.replace(",", ""))
     except ValueError:

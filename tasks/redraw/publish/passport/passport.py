@@ -1,6 +1,6 @@
-"""A version's passport: what other tools read about it, made only of its verified records.
+"""A version's passport: documents about it for other tools, made only of its verified records.
 
-Every push makes it and publishes it with the version, unless `REDRAW_PASSPORT` is off.
+Every push publishes it with the version, unless `REDRAW_PASSPORT` is off.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from redraw.storage.opening import Storage, in_parallel, open_storage
 
 CARD_NAME, _BOM = "card.md", "bom.cdx.json"
 _PROVENANCE, _EVALUATION = "provenance.intoto.json", "evaluation.intoto.json"
-# What is published with a version.
+# The files that are published with a version.
 PASSPORT_FILES = (CARD_NAME, _PROVENANCE, _EVALUATION, _BOM)
 
 _logger = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ _logger = logging.getLogger(__name__)
 def write_passport(request: PassportRequest) -> Passport:
     """Write the model card, attestations, bill of materials and deployments of a version into a folder.
 
-    What was published with the version is copied, the rest is made. No weights are read, and the same
-    version gives the same files.
+    Files that were published with the version are copied, the others are made. No weights are read, and the
+    same version gives the same files.
 
     Args:
         request: The version's URI, the folder, and the public key that must confirm the signature.
@@ -57,8 +57,8 @@ def write_passport(request: PassportRequest) -> Passport:
     Raises:
         VersionNotFound: There is no such version.
         VerificationFailed: Its records contradict each other.
-        SignatureInvalid: A key is configured, and did not sign files, record and bucket.
-        ObjectConflict: What lies next to the version is not what was published.
+        SignatureInvalid: A key is configured and does not confirm files, record and bucket.
+        ObjectConflict: An attachment of the version is not what was published.
         InvalidRequest: The folder cannot be written to.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
@@ -82,12 +82,12 @@ def write_passport(request: PassportRequest) -> Passport:
 def publish_passport(storage: Storage, claim: Claim, release: Release) -> dict[str, ListedFile]:
     """Create the objects of a version's passport, before its release record names them.
 
-    A version is no worse without one: what cannot be made is left out and logged.
+    A file that cannot be made is logged and left out: a version without a passport is still good.
 
     Args:
         storage: The model bucket.
         claim: The version's.
-        release: Its record as it will be, with the attachments that are there.
+        release: Its record to be, with the other attachments.
 
     Returns:
         Name to object, for the record.
@@ -108,8 +108,8 @@ def publish_passport(storage: Storage, claim: Claim, release: Release) -> dict[s
             _BOM,
             err.name,
         )
-    sent = in_parallel(lambda name: publish_content(storage, claim, name, contents[name]), contents)
-    return dict(zip(contents, sent, strict=True))
+    files = in_parallel(lambda name: publish_content(storage, claim, name, contents[name]), contents)
+    return dict(zip(contents, files, strict=True))
 
 
 def list_passport(release: Release) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def list_passport(release: Release) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Facts:
-    """What a passport is made of; the record as it was before there was one."""
+    """What a passport is made of; the record is without the passport's files."""
 
     release: Release
     claim: Claim
@@ -132,10 +132,10 @@ def _read_facts(storage: Storage, release: Release, claim: Claim) -> _Facts:
     latency, description = (
         read_attachment(storage, release, name) for name in (LATENCY_NAME, DESCRIPTION_NAME)
     )
-    kept = {name: file for name, file in release.attachments.items() if name not in PASSPORT_FILES}
+    attachments = {name: file for name, file in release.attachments.items() if name not in PASSPORT_FILES}
     try:
         return _Facts(
-            release=replace(release, attachments=kept),
+            release=replace(release, attachments=attachments),
             claim=claim,
             storage=storage,
             description=Description() if description is None else read_description(description),
@@ -169,7 +169,7 @@ def _describe(facts: _Facts) -> dict[str, bytes]:
 
 
 def _list_materials(facts: _Facts, contents: Mapping[str, bytes]) -> bytes:
-    # Imported only here: its library belongs to an extra.
+    # Imported here because its library belongs to an extra.
     from redraw.publish.passport.bom import encode_bom
 
     described = _digests({name: content for name, content in contents.items() if name != _BOM})

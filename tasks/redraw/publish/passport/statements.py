@@ -1,4 +1,4 @@
-"""A version's attestations: in-toto statements of where it comes from, and of what its checks found.
+"""A version's attestations: in-toto statements about its provenance and the results of its checks.
 
 Source:
     https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
@@ -17,7 +17,7 @@ from redraw.publish.passport.evaluations import Evaluation
 from redraw.records import MadeBy, Release
 from redraw.uri import Uri
 
-# What these say is in docs/how-to/passport.md.
+# docs/how-to/passport.md describes their fields.
 _BUILD_TYPE = "urn:redraw:publish:v1"
 _EVALUATION_TYPE = "urn:redraw:evaluation:v1"
 _PACKAGES = {
@@ -29,7 +29,7 @@ _PACKAGES = {
 
 
 def encode_provenance(release: Release, claim: Claim, bucket: Uri) -> str:
-    """The statement with SLSA's provenance: files, what made them of what, and what else came out."""
+    """The statement with SLSA's provenance: the files, their builder, its inputs, and its by-products."""
     provenance = release.provenance
     builder = "airflow" if provenance.dag_run else "command"
     predicate = {
@@ -74,7 +74,7 @@ def encode_evaluation(release: Release, claim: Claim, evaluations: tuple[Evaluat
 
 
 class Package(NamedTuple):
-    """A library, with its URL as https://github.com/package-url/purl-spec has it."""
+    """A library, with its package URL (https://github.com/package-url/purl-spec)."""
 
     name: str
     version: str
@@ -107,7 +107,7 @@ def _statement(claim: Claim, kind: str, predicate: Mapping[str, Any]) -> str:
 
 
 def _dependencies(release: Release) -> list[dict[str, Any]]:
-    """What the version was made of; digests that are not over one file's bytes have names of their own."""
+    """What the version was made of; a digest that is not of one file's bytes has a name of its own."""
     checkpoint, made_by = release.checkpoint, release.provenance.made_by
     dependencies: list[dict[str, Any]] = [
         {

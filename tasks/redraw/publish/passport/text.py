@@ -1,4 +1,4 @@
-"""Text that anybody may have written, in Markdown and YAML: it stays text, whatever is in it."""
+"""Escape untrusted text for Markdown and YAML, so that it has no effect but to be read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from redraw.errors import printable
 
 Yaml = str | float | bool | None | Mapping[str, "Yaml"] | list["Yaml"]
 
-# Structure, HTML, formulas, mentions, and what makes links of plain text; a colon of a time makes none.
+# Marks of structure, HTML, formulas, mentions and automatic links; the colon of a time makes no link.
 _MARKS = re.compile(r"[\\`*_{}\[\]()<>#|~!&@$]|(?<!\d):|:(?!\d)|(?<=[^\W\d])\.(?=\w)|(?<=\w)\.(?=[^\W\d])")
-# What makes a list, a rule or a heading where a line begins.
+# Marks that make a list, a rule or a heading at the beginning of a line.
 _BEGINS = re.compile(r"^(?:(\d{1,9})(?=\.(?:\s|$))|(?=[-+](?:\s|$)|(?:-\s*){3}|=+$))")
 
 
 def escape_markdown(text: object) -> str:
-    r"""A text for the inside of a line of Markdown: on one line, and nothing in it is a mark.
+    r"""Escape a text for the inside of a line of Markdown: it stays on one line, without any marks.
 
         >>> escape_markdown("| [a](b)")
         '\\| \\[a\\]\\(b\\)'
@@ -29,7 +29,7 @@ def escape_markdown(text: object) -> str:
 
 
 def format_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of Markdown, its cells escaped; nothing where there are no rows."""
+    """A Markdown table with escaped cells, or a sentence if there are no rows."""
     lines = [f"| {' | '.join(escape_markdown(cell) for cell in row)} |" for row in rows]
     if not lines:
         return "None recorded.\n"
@@ -37,10 +37,10 @@ def format_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def encode_yaml(value: Mapping[str, Yaml]) -> str:
-    """A mapping as YAML in blocks; texts are quoted as JSON has it, so that they are nothing else.
+    """A mapping as YAML in blocks; texts are quoted as in JSON, so that they stay texts.
 
     Args:
-        value: Keys that need no quotes, to texts, numbers, mappings and lists of them.
+        value: Keys that need no quotes, to texts, numbers, mappings and lists of these.
 
     Source:
         https://yaml.org/spec/1.2.2/#double-quoted-style
@@ -69,5 +69,5 @@ def _scalar(item: Yaml) -> str:
     if isinstance(item, str):
         return json.dumps(printable(item), ensure_ascii=False, allow_nan=False)
     text = json.dumps(item, allow_nan=False)
-    # Readers of YAML 1.1 take a number with an exponent for a text if it has no dot.
+    # YAML 1.1 reads a number with an exponent but no dot as a text.
     return text.replace("e", ".0e") if isinstance(item, float) and "e" in text and "." not in text else text

@@ -1,10 +1,10 @@
-"""What a prune has to know of a model's releases, without reading every record again.
+"""An index of a model's releases, so that a prune need not read every record again.
 
-    <model>/releases/index.json   of each release record: the generation that was read, and what it said
+    <model>/releases/index.json   for each release record: its generation, and the fields that a prune needs
 
-It is a memory, and decides nothing: what it says of a record counts only for the generation that the listing
-shows, whatever is missing is read, and a prune reads the records of all that it removes, and of those that
-stay for being new, before it believes the index.
+The index is only a cache. An entry counts only if its generation is the listed one, and missing records are
+read. A prune also reads the records of all versions that it removes, and of the newest, before it uses the
+index.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from redraw.storage.opening import AlreadyThere, Changed, Storage
 
 logger = logging.getLogger(__name__)
 
-# So long a push that was stopped may have left something in the folder of a pruned version.
+# How long after a prune a stopped push may have left objects in the version's folder.
 _RECENT = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexedRelease:
-    """What a release record says, in the generation that was read.
+    """The fields of a release record that a prune needs.
 
     Attributes:
         generation: Of the record.
-        version: As `Release.version`, and so are the next three.
+        version: The version.
         size_bytes: Of its objects.
         pushed_at: When it was published.
         previous: Which version was live then.
-        pruned_at: When it was pruned; None while it stands.
-        pruned_for: Why.
+        pruned_at: When it was pruned; None if it was not.
+        pruned_for: Why it was pruned.
     """
 
     generation: Count
@@ -52,7 +52,7 @@ class IndexedRelease:
 
     @classmethod
     def of(cls, release: Release, generation: int) -> IndexedRelease:
-        """What there is to know of a record."""
+        """The entry of a record."""
         return cls(
             generation=generation,
             version=release.version,
@@ -65,7 +65,7 @@ class IndexedRelease:
 
     @property
     def recently_pruned(self) -> bool:
-        """Whether a push that was under way then may still end."""
+        """Whether a push that was under way during the prune may still write objects."""
         return self.pruned_at is not None and datetime.now(UTC) - _parsed(self.pruned_at) < _RECENT
 
 
@@ -75,9 +75,9 @@ class ReleaseIndex(Record):
 
     Attributes:
         model: The definition's name.
-        releases: Those that stand, and those that were pruned lately.
-        pruned: Of the others the version, in decimal digits, and the generation of its record.
-        live_before: A version that one of the others names as live when it was published.
+        releases: Those that are not pruned, and those that were pruned recently.
+        pruned: The others: version, in decimal digits, to the generation of its record.
+        live_before: A version that was live before one of the others, by its record.
     """
 
     schema: ClassVar[int] = 1
@@ -89,12 +89,12 @@ class ReleaseIndex(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """What is known of a model's releases.
+class ReleaseFacts:
+    """A model's releases, as read from the index and the records.
 
     Attributes:
-        index: Everything that was read, now or before.
-        records: The records that were read now, by version.
+        index: The up-to-date index.
+        records: The records that had to be read, by version.
         unreadable: The versions whose record is damaged, or of a newer Redraw.
         written_at: When each record was written, by the storage's clock, in seconds since 1970 UTC.
     """
@@ -106,58 +106,58 @@ class Known:
 
 
 def index_name(model: str) -> str:
-    """The object that holds the index; nothing takes it for a version's record."""
+    """The object that holds the index; its name is not that of a version's record."""
     return f"{model}/releases/index.json"
 
 
-def know_releases(storage: Storage, model: ModelName, *, afresh: bool = False) -> Known:
-    """Read the records that the index does not know as they are.
+def load_releases(storage: Storage, model: ModelName, *, afresh: bool = False) -> ReleaseFacts:
+    """Read the records that the index does not have in their current generation.
 
     Args:
         storage: The model bucket.
         model: The definition's name.
-        afresh: Whether to read all of them.
+        afresh: Whether to read all records.
     """
     start = f"{model}/releases/"
-    listed = {item.name.removeprefix(start).removesuffix(".json"): item for item in storage.walk(start)}
-    items = {int(stem): item for stem, item in listed.items() if is_version(stem)}
+    by_stem = {item.name.removeprefix(start).removesuffix(".json"): item for item in storage.walk(start)}
+    items = {int(stem): item for stem, item in by_stem.items() if is_version(stem)}
     generations = {version: item.generation for version, item in items.items()}
-    before = _stored(storage, model) if not afresh and "index" in listed else None
+    before = _read_index(storage, model) if not afresh and "index" in by_stem else None
     releases, pruned = _unchanged(before, generations)
-    known = {entry.version for entry in releases} | set(map(int, pruned))
-    records, unreadable = read_records(storage, model, generations.keys() - known)
+    unchanged = {entry.version for entry in releases} | set(map(int, pruned))
+    records, unreadable = read_records(storage, model, generations.keys() - unchanged)
     read = [IndexedRelease.of(record, generations[version]) for version, record in records.items()]
-    index = _condensed(model, [*releases, *read], pruned, before.live_before if before else None)
+    index = _condense(model, [*releases, *read], pruned, before.live_before if before else None)
     written_at = {version: item.written_at for version, item in items.items()}
-    return Known(index=index, records=records, unreadable=unreadable, written_at=written_at)
+    return ReleaseFacts(index=index, records=records, unreadable=unreadable, written_at=written_at)
 
 
 def with_changes(index: ReleaseIndex, changed: Mapping[int, IndexedRelease]) -> ReleaseIndex:
     """The index after some of its records were replaced."""
     releases = {**{entry.version: entry for entry in index.releases}, **changed}
     pruned = {version: number for version, number in index.pruned.items() if int(version) not in changed}
-    return _condensed(index.model, releases.values(), pruned, index.live_before)
+    return _condense(index.model, releases.values(), pruned, index.live_before)
 
 
-def remember_releases(storage: Storage, index: ReleaseIndex) -> None:
-    """Store the index, for the next prune; without it that one reads every record."""
+def store_index(storage: Storage, index: ReleaseIndex) -> None:
+    """Store the index, so that the next prune need not read every record."""
     name = index_name(index.model)
     try:
         content = encode_record(index)
-        found = storage.read_with_generation(name)
-        if found is None:
+        stored = storage.read_with_generation(name)
+        if stored is None:
             storage.create(name, content)
-        elif found[0] != content:
-            storage.replace(name, content, found[1])
+        elif stored[0] != content:
+            storage.replace(name, content, stored[1])
     except (AlreadyThere, Changed):
-        pass  # another prune has stored what it read, which is as good
+        pass  # another prune has stored its index, which is as good
     except (InvalidRecord, StorageForbidden) as err:
         logger.warning(
             "%s/%s is not stored, and the next prune reads every record: %s", storage.uri, name, err
         )
 
 
-def _stored(storage: Storage, model: ModelName) -> ReleaseIndex | None:
+def _read_index(storage: Storage, model: ModelName) -> ReleaseIndex | None:
     name = index_name(model)
     try:
         content = storage.read(name)
@@ -171,35 +171,35 @@ def _stored(storage: Storage, model: ModelName) -> ReleaseIndex | None:
 def _unchanged(
     index: ReleaseIndex | None, generations: Mapping[int, int]
 ) -> tuple[list[IndexedRelease], dict[VersionText, int]]:
-    """What the index says of records that are still those which it was made of."""
+    """The entries of the index whose records still have the same generation."""
     if index is None:
         return [], {}
     releases = [entry for entry in index.releases if generations.get(entry.version) == entry.generation]
-    seen = {entry.version for entry in releases}
+    current = {entry.version for entry in releases}
     pruned = {
         version: generation
         for version, generation in index.pruned.items()
-        if generations.get(int(version)) == generation and int(version) not in seen
+        if generations.get(int(version)) == generation and int(version) not in current
     }
     return releases, pruned
 
 
-def _condensed(
+def _condense(
     model: ModelName,
     releases: Iterable[IndexedRelease],
     pruned: Mapping[VersionText, int],
     live_before: int | None,
 ) -> ReleaseIndex:
-    """The index, in which versions that were pruned long ago take a line each."""
-    kept, gone = [], dict(pruned)
+    """Make an index that has only the generation of versions that were pruned long ago."""
+    listed, condensed = [], dict(pruned)
     for entry in sorted(releases, key=lambda entry: entry.version, reverse=True):
         if entry.pruned_at is None or entry.recently_pruned:
-            kept.append(entry)
+            listed.append(entry)
         else:
-            gone[str(entry.version)] = entry.generation
+            condensed[str(entry.version)] = entry.generation
             live_before = live_before or entry.previous
-    ordered = dict(sorted(gone.items()))
-    return replace(ReleaseIndex(model=model, releases=tuple(kept), pruned=ordered), live_before=live_before)
+    ordered = dict(sorted(condensed.items()))
+    return replace(ReleaseIndex(model=model, releases=tuple(listed), pruned=ordered), live_before=live_before)
 
 
 def _parsed(time: str) -> datetime:

@@ -1,4 +1,4 @@
-"""Which versions the rules of retention let go: no storage, only the rules."""
+"""The rules of retention: which versions a prune removes. They use no storage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redraw.requests import PruneRequest
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What stays, version in decimal digits to the reasons, and what goes. The newest stay in any case."""
+    """The versions to keep, in decimal digits to the reasons, and to remove. The newest always stay."""
 
     kept: dict[str, str]
     removed: tuple[PrunedVersion, ...]
@@ -33,12 +33,12 @@ def plan_prune(
     Args:
         pointer: The live pointer, read before the releases.
         served: The versions that `models.config` names.
-        releases: The model's, the newest weights first; those that are pruned do not count.
+        releases: The model's, the newest weights first; pruned ones do not count.
         written_at: When each record was written, by the storage's clock, in seconds since 1970 UTC.
         request: How many, or how long, to keep.
 
     Returns:
-        What stays and what goes. What a stopped prune was about goes, whatever the rules say.
+        The plan. Versions of a stopped prune are removed, whatever the rules say.
     """
     kept: dict[str, str] = {}
     removed: list[PrunedVersion] = []
@@ -53,7 +53,7 @@ def plan_prune(
         if reasons and not unfinished:
             kept[str(release.version)] = "; ".join(reasons)
         else:
-            # Run again with the same rules, a prune that was stopped says what it would have said.
+            # If a stopped prune is run again with the same rules, it gives the same reasons.
             why = "a prune of it was stopped" if reasons else _rule(request)
             removed.append(PrunedVersion(version=release.version, size_bytes=release.size_bytes, reason=why))
     removed.extend(_tombstoned(pointer, releases))
@@ -62,7 +62,7 @@ def plan_prune(
 
 
 def _tombstoned(pointer: LivePointer, releases: Sequence[IndexedRelease]) -> Iterator[PrunedVersion]:
-    """Versions whose record says that they are pruned, and whose objects may still be there."""
+    """Versions whose record says that they are pruned, but whose objects may still exist."""
     for release in releases:
         if release.pruned_at is not None and release.version in pointer.pruning:
             yield PrunedVersion(
@@ -89,7 +89,7 @@ def _reasons(
 
 
 def _days_since(release: IndexedRelease, written_at: Mapping[int, float]) -> float:
-    """Since the push: by the storage's clock, for that of a machine that pushed may be wrong by years."""
+    """Days since the push, by the storage's clock: that of the pushing machine may be wrong by years."""
     pushed_at = datetime.fromisoformat(release.pushed_at).timestamp()
     seconds = datetime.now(UTC).timestamp() - (written_at.get(release.version) or pushed_at)
     return seconds / timedelta(days=1).total_seconds()

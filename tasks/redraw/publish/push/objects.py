@@ -1,7 +1,7 @@
-"""The objects of a version, in an order in which no reader meets half a model.
+"""Write the objects of a version in an order in which no reader finds half a model.
 
-A server takes a folder for a version as soon as it has a number for its name, and
-for a SavedModel as soon as `saved_model.pb` is in it: that file goes last.
+For a server, a folder is a version if its name is a number, and a SavedModel if it has a `saved_model.pb`: so
+that file is written last.
 """
 
 from __future__ import annotations
@@ -25,21 +25,20 @@ _DATA, _INDEX, _ASSETS, _EXTRA, _OTHER, _MODEL = range(6)
 
 
 def publish_objects(storage: Storage, claim: Claim, source: Source) -> dict[str, int]:
-    """Bring the version's folder to exactly what its claim lists; what is there is left as it is.
+    """Create the objects that the version's claim lists and that are missing.
 
     Args:
         storage: The model bucket.
         claim: The version's, in the bucket already.
-        source: Where its files come from.
+        source: The source of the files.
 
     Returns:
         Each object's generation, by its name in the manifest.
 
     Raises:
-        ObjectConflict: Another object is in the way, and is left alone; or the version was
-            pruned in the meantime.
-        NotValidated: A file is not the one that was validated; no object was made of it,
-            nor of `saved_model.pb`.
+        ObjectConflict: The folder has an object with other content, which stays; or the version was pruned
+            in the meantime.
+        NotValidated: A file is not the validated one; neither it nor `saved_model.pb` was written.
     """
     present = demand_no_conflict(storage, claim)
     missing = [file for file in source.files if file.name not in present]
@@ -51,10 +50,11 @@ def publish_objects(storage: Storage, claim: Claim, source: Source) -> dict[str,
 
 
 def _demand_not_pruned(storage: Storage, claim: Claim) -> None:
-    """Leave nothing in the folder of a version that was pruned in the meantime.
+    """Empty the folder of a version that was pruned in the meantime.
 
-    A prune says so in the release record, then lists what to remove. If the record does not say so yet, that
-    listing will show all that was put here until now; if it does, it may have been made before.
+    A prune writes the release record, then lists the objects to remove. If the record does not say pruned
+    yet, that listing will show every object written so far; if it does, the listing may be older than the
+    objects.
     """
     release = read_release(storage, claim.model, claim.version)
     if release is not None and release.pruned is not None:

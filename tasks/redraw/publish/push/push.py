@@ -3,9 +3,8 @@
     claim ─► data shards ─► index ─► assets ─► saved_model.pb ─► listing compared ─► signature
           ─► attachments ─► passport ─► release record ─► live
 
-Every step creates what is missing and accepts what is there already with the same
-content, so a push that was stopped anywhere is run again and resumes, and several
-at once end as one.
+Every step creates the missing objects and accepts existing ones with the same content. So a push that was
+stopped anywhere resumes when it is run again, and several pushes at once have one result.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from redraw.errors import InvalidRecord, NotValidated, OlderThanLive, VersionRejected
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.attachments import name_attachments
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim
 from redraw.publish.events.deliver import announce
@@ -26,6 +24,7 @@ from redraw.publish.push.objects import publish_objects
 from redraw.publish.push.release import Candidate, write_release
 from redraw.publish.push.sources import open_source
 from redraw.publish.push.versions import claim_version
+from redraw.publish.requester import name_requester
 from redraw.records import ExportedModel, PointerChange, Release, ValidationReport
 from redraw.records.attachments import METRICS_NAME, read_measured
 from redraw.records.events import ModelEvent
@@ -43,18 +42,18 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
 
     Args:
         request: The export, its report and the model bucket.
-        storage: The model bucket, opened already; so that many pushes share its connections.
+        storage: The model bucket, opened already, so that many pushes share its connections.
 
     Returns:
-        The release record as it stands in the bucket: the first push's, where the same
-        export has been published before.
+        The release record in the bucket: that of the first push, if the same export has been published
+        before.
 
     Raises:
-        NotValidated: No passing report for exactly these files.
-        InvalidRecord: A record of another model, or damaged.
-        InvalidName: A model, bucket or attachment whose name could lead elsewhere.
-        ObjectConflict: Something else is where the version has to go.
-        SignatureInvalid: It was to be signed, and has a signature of another key.
+        NotValidated: There is no passing report for exactly these files.
+        InvalidRecord: A record is of another model, or damaged.
+        InvalidName: The name of a model, bucket or attachment could lead elsewhere.
+        ObjectConflict: The version's folder has other objects.
+        SignatureInvalid: The version has a signature of another key.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     started = time.monotonic()
@@ -81,7 +80,7 @@ def _publish(storage: Storage, candidate: Candidate) -> Release:
     export = candidate.export
     with open_source(export, candidate.report) as source:
         _logger.info("push %s: %s, %d bytes, to %s", export.model, export.uri, export.size_bytes, storage.uri)
-        wanted = Claim(
+        draft = Claim(
             model=export.model,
             version=0,
             digest=export.digest,
@@ -89,13 +88,13 @@ def _publish(storage: Storage, candidate: Candidate) -> Release:
             manifest=list_files(source.files),
             step=export.checkpoint.step,
         )
-        claim = claim_version(storage, wanted, export.checkpoint.trained_at)
+        claim = claim_version(storage, draft, export.checkpoint.trained_at)
         generations = publish_objects(storage, claim, source)
     return write_release(storage, claim, candidate, generations)
 
 
 def _why_worse(attachments: Mapping[str, str]) -> str:
-    """Why the version should not become live by itself; empty if it may, or nobody compared it."""
+    """Why the version should not become live automatically; empty if it may, or was not compared."""
     uri = attachments.get(METRICS_NAME)
     content = None if uri is None else read_uri(uri, ATTACHMENT_BYTES)
     return "" if content is None else read_measured(content, str(uri)).worse
@@ -106,54 +105,54 @@ def _make_live(storage: Storage, release: Release, request: PushRequest) -> tupl
         change = PointerChange(
             version=release.version,
             changed_at=now(),
-            by=who_asks(request.by),
+            by=name_requester(request.by),
             reason="pushed",
             allow_rejected=request.allow_rejected or "",
         )
         pointer = move_pointer(storage, release.model, change)
     except (OlderThanLive, VersionRejected) as err:
-        # A backfill publishes old weights, and a schedule may repeat what people rolled back from.
+        # A backfill publishes old weights, and a schedule may push a version again that was rolled back.
         _logger.warning("published, but not made live: %s", err)
         return ()
     return last_event(storage.uri / release.model, pointer, change, release)
 
 
 def read_export(request: PushRequest) -> ExportedModel:
-    """The export's record, as given or from the file next to the SavedModel's folder.
+    """The export's record: the request's, or read from the file next to the SavedModel's folder.
 
     Returns:
-        The record; its URI is the folder that was named.
+        The record; its URI is the folder in the request.
 
     Raises:
         InvalidRecord: There is no such record, or it is of another model.
     """
-    given = request.saved_model
-    if isinstance(given, Uri):
-        where = given.with_ending(".json")
+    export = request.saved_model
+    if isinstance(export, Uri):
+        where = export.with_ending(".json")
         content = _demand_content(where, "the record that export writes next to the SavedModel")
-        given = replace(ExportedModel.from_text(content, where), uri=given)
-    _demand_model(request.model, given.model, f"export {given.uri}")
-    return given
+        export = replace(ExportedModel.from_text(content, where), uri=export)
+    _demand_model(request.model, export.model, f"export {export.uri}")
+    return export
 
 
 def _read_report(request: PushRequest) -> ValidationReport:
-    """The validation report, as given or from its file.
+    """The validation report: the request's, or read from its file.
 
     Raises:
         InvalidRecord: There is no such report, or it is of another model.
     """
-    given = request.report
+    report = request.report
     where = "report"
-    if isinstance(given, Uri):
-        where = f"report {given}"
-        content = _demand_content(given, "the report that validate writes")
-        given = ValidationReport.from_text(content, given)
-    _demand_model(request.model, given.model, where)
-    return given
+    if isinstance(report, Uri):
+        where = f"report {report}"
+        content = _demand_content(report, "the report that validate writes")
+        report = ValidationReport.from_text(content, report)
+    _demand_model(request.model, report.model, where)
+    return report
 
 
 def _demand_validated(export: ExportedModel, report: ValidationReport) -> None:
-    """Demand that the report is of this export, and lets it pass."""
+    """Demand that the report is of this export, and that every check passed."""
     if report.digest != export.digest:
         raise NotValidated(
             f"{export.uri}: expected a report of its digest {export.digest}, got one of {report.digest}."
@@ -175,8 +174,8 @@ def _demand_content(uri: Uri, what: str) -> bytes:
     return content
 
 
-def _demand_model(asked: str, found: str, where: str) -> None:
-    if asked != found:
+def _demand_model(expected: str, actual: str, where: str) -> None:
+    if expected != actual:
         raise InvalidRecord(
-            f"{where}: expected model {asked!r}, got {found!r}. Push it under its own model's name."
+            f"{where}: expected model {expected!r}, got {actual!r}. Push it under its own model's name."
         )

@@ -1,4 +1,4 @@
-"""The release record: written last, by the first who comes."""
+"""The release record, which a push writes last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from redraw.errors import StorageUnavailable
-from redraw.publish.asking import who_asks
 from redraw.publish.bucket.attachments import publish_attachments
 from redraw.publish.bucket.integrity import demand_whole
 from redraw.publish.bucket.layout import (
@@ -23,6 +22,7 @@ from redraw.publish.bucket.signing import is_release_signed, sign_release, sign_
 from redraw.publish.bucket.verified import digest_report
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.passport.passport import publish_passport
+from redraw.publish.requester import name_requester
 from redraw.records import ExportedModel, Provenance, Release, ValidationReport
 from redraw.records.files import SIGNATURE_FILE, ListedFile
 from redraw.records.times import now
@@ -32,19 +32,19 @@ from redraw.storage.opening import AlreadyThere, Changed, Storage
 
 __all__ = ["Candidate", "digest_report", "write_release"]
 
-# Anyone who changes the record in between has done what there was to do, as a rule.
+# Tries of an update; another writer of the record has usually made the same change.
 _MOST_CHANGES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """What is to be released.
+    """An export to release.
 
     Attributes:
-        request: What was asked for.
+        request: The push request.
         export: The export that it names.
-        report: The validation that lets it pass.
-        attachments: Name to URI of what people look at.
+        report: The export's passing validation.
+        attachments: Name to URI of the files to attach.
     """
 
     request: PushRequest
@@ -56,23 +56,23 @@ class Candidate:
 def write_release(
     storage: Storage, claim: Claim, candidate: Candidate, generations: dict[str, int]
 ) -> Release:
-    """Sign a version whose objects are all there, and write its attachments, passport and release record.
+    """Sign a version whose objects are complete, and write its attachments, passport and release record.
 
-    A record that is there stays, and so does what it names to be looked at; but with a signing key one
-    without a signature is replaced: what somebody else wrote is not signed. So is one that does not list
-    the signature next to the files as it is.
+    An existing record stays, with its attachments. But with a signing key, a record without a signature is
+    replaced, because others may have written it; so is a record that does not list the signature of the
+    files.
 
     Returns:
-        The record as it stands in the bucket.
+        The record in the bucket.
 
     Raises:
-        ObjectConflict: Another content stands where an attachment has to go, or objects are lost again.
-        StorageUnavailable: Others keep changing it.
+        ObjectConflict: An attachment exists with other content, or objects are missing again.
+        StorageUnavailable: Others keep changing the record.
     """
     name, signer = release_name(claim.model, claim.version), _signer(candidate.request)
     signature = {SIGNATURE_FILE: sign_version(storage, claim, signer)} if signer else {}
-    found = storage.read_with_generation(name)
-    published = read_release(storage, claim.model, claim.version) if found else None
+    stored = storage.read_with_generation(name)
+    published = read_release(storage, claim.model, claim.version) if stored else None
     signed = not signer or (
         published is not None
         and is_release_signed(storage, published, signer)
@@ -85,14 +85,14 @@ def write_release(
         release = _release_of(storage, claim, candidate, generations, attachments | signature)
         if PASSPORT.read():
             passport = publish_passport(storage, claim, release)
-            # In the order in which the record is read again.
+            # Sorted, as in a record that is read from JSON.
             release = replace(release, attachments=dict(sorted({**release.attachments, **passport}.items())))
         release = sign_release(storage, release, signer) if signer else release
         with contextlib.suppress(AlreadyThere, Changed):
-            if found is None:
+            if stored is None:
                 storage.create(name, encode_record(release))
             else:
-                storage.replace(name, encode_record(release), found[1])
+                storage.replace(name, encode_record(release), stored[1])
             return release
     return _bring_up_to_date(storage, claim)
 
@@ -104,18 +104,18 @@ def _signer(request: PushRequest) -> SigningKey | None:
 
 
 def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
-    """The record as it stands, with the generations of the objects as they stand.
+    """Update the record to the current generations of the objects.
 
-    They differ where objects were lost and a push put them back, the same bytes written again. The
-    record is read before the objects are listed and replaced only if it is still the one that was read:
-    of several pushes the one that wrote last lists last, and nobody's older listing takes the place of its.
+    Generations change if objects were lost and a push wrote the same bytes again. The record is read before
+    the objects are listed, and replaced only if it has not changed since: so of several pushes the last
+    listing wins.
     """
     name = release_name(claim.model, claim.version)
     for _ in range(_MOST_CHANGES):
-        found = read_release_with_generation(storage, claim.model, claim.version)
-        if found is None:
+        stored = read_release_with_generation(storage, claim.model, claim.version)
+        if stored is None:
             break
-        standing, generation = found
+        standing, generation = stored
         if standing.pruned is not None:
             return standing
         generations = demand_whole(storage, claim)
@@ -156,7 +156,7 @@ def _release_of(
         provenance=Provenance(
             made_by=export.made_by,
             report_digest=digest_report(candidate.report),
-            asked_by=who_asks(request.by),
+            asked_by=name_requester(request.by),
             dag_run=request.dag_run,
             try_number=request.try_number,
             approved_by=request.approved_by,

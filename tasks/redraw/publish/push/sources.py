@@ -1,9 +1,9 @@
-"""Where the files of an export come from: this machine, or the very objects that were validated.
+"""The source of an export's files: this machine, or the validated objects in a bucket.
 
-An export in a bucket is copied by the service, and none of its bytes come here, where the report
-says which generation of each object validation read and checked against the export's digest. What has
-that generation still has those bytes, even if others may write there. Without generations the
-files are fetched, and each is checked against its SHA-256 while it is sent.
+The storage service copies an export from bucket to bucket, without a download, if the report names the
+generation of each object that validation read and checked against the export's digest. An object of that
+generation has the same bytes, even if others may write there. Without generations the files are downloaded,
+and each is checked against its SHA-256 while it is uploaded.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from redraw.storage.scratch import scratch_folder
 
 
 class Source(Protocol):
-    """The files of an export, and how one becomes an object.
+    """The files of an export, and how to write one as an object.
 
     Attributes:
-        done: What has been done with a file then, for the log.
+        done: The word for a written file in the log.
     """
 
     done: ClassVar[str]
@@ -49,16 +49,16 @@ class Source(Protocol):
         ...
 
     def put(self, storage: Storage, name: str, file: ListedFile) -> None:
-        """Create the object of one of the files; the same content there already is as good.
+        """Create the object of one of the files, unless it is there with the same content.
 
         Raises:
-            NotValidated: It is not what was exported and validated; no object was made of it.
-            ObjectConflict: Another content stands there; it is left alone.
+            NotValidated: The file is not what was exported and validated; no object was created.
+            ObjectConflict: The object exists with other content, and is not changed.
         """
         ...
 
     def streams(self, files: Sequence[ListedFile]) -> int:
-        """How many of these files to put at once."""
+        """How many of these files to write at once."""
         ...
 
 
@@ -71,10 +71,10 @@ def open_source(export: ExportedModel, report: ValidationReport) -> Iterator[Sou
         report: Its validation.
 
     Yields:
-        Where its files come from.
+        The source of its files.
 
     Raises:
-        InvalidRecord: The folder is not there.
+        InvalidRecord: There is no such folder.
         NotValidated: Its files were altered since it was exported or validated.
     """
     if (validated := _find_validated(export, report)) is not None:
@@ -94,7 +94,7 @@ def open_source(export: ExportedModel, report: ValidationReport) -> Iterator[Sou
 
 @dataclass(frozen=True)
 class _Folder:
-    """Files on this machine: each is checked against its digest as it is read to be sent."""
+    """Files on this machine: each is checked against its digest while it is uploaded."""
 
     done: ClassVar[str] = "sent"
 
@@ -117,7 +117,7 @@ class _Folder:
 
 @dataclass(frozen=True)
 class _Validated:
-    """Objects of the generations that validation read, to be copied from bucket to bucket."""
+    """Objects of the generations that validation read, which the service copies from bucket to bucket."""
 
     done: ClassVar[str] = "copied"
 
@@ -133,30 +133,30 @@ class _Validated:
             raise _replaced(f"{self.storage.uri}/{file.name}", f"generation {generation}", "none") from err
 
     def streams(self, files: Sequence[ListedFile]) -> int:
-        # Whatever their sizes, there is nothing to do here but to wait.
+        # The service copies them, so this machine only waits, whatever their sizes.
         return SMALL_STREAMS
 
 
 def _find_validated(export: ExportedModel, report: ValidationReport) -> _Validated | None:
-    """The objects that validation read; None where the report knows of none there, or the list is gone."""
+    """The objects that validation read; None if the report names none there, or the file list is missing."""
     if not export.uri.is_bucket or report.objects is None:
         return None
     storage, read = open_storage(export.uri), report.objects.generations
-    listed = _read_list(export)
-    if report.objects.uri != storage.uri or listed is None:
+    files = _read_list(export)
+    if report.objects.uri != storage.uri or files is None:
         return None
-    _demand_digest(export, listed)
-    wanted = {file.name: (read.get(file.name), file.size, file.crc32c) for file in listed}
+    _demand_digest(export, files)
+    expected = {file.name: (read.get(file.name), file.size, file.crc32c) for file in files}
     objects = {item.name: item for item in storage.list() if item.name != SIGNATURE_FILE}
-    found = {name: (item.generation, item.size, item.crc32c) for name, item in objects.items()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
-            raise _replaced(f"{storage.uri}/{name}", _object(wanted.get(name)), _object(found.get(name)))
-    return _Validated(listed, storage, objects)
+    actual = {name: (item.generation, item.size, item.crc32c) for name, item in objects.items()}
+    for name in sorted(expected.keys() | actual.keys()):
+        if expected.get(name) != actual.get(name):
+            raise _replaced(f"{storage.uri}/{name}", _object(expected.get(name)), _object(actual.get(name)))
+    return _Validated(files, storage, objects)
 
 
 def _read_list(export: ExportedModel) -> list[ListedFile] | None:
-    """The files as the list next to the export gives them, sorted by name, if it is there."""
+    """The files in the list next to the export, sorted by name; None if there is no list."""
     where = export.uri.with_ending(".files.json")
     content = read_uri(where)
     if content is None:
@@ -165,25 +165,26 @@ def _read_list(export: ExportedModel) -> list[ListedFile] | None:
 
 
 def _listed_files(export: ExportedModel, folder: Path) -> tuple[TreeFile, ...] | None:
-    """The listed files where they lie, if there is a list.
+    """The listed files with their paths; None if there is no list.
 
-    They are not read for it: the list's digest is the export's, and who sends a file holds it to the list.
+    They are not read here: the list's digest is the export's, and an upload checks each file against the
+    list.
     """
     files = _read_list(export)
     if files is None:
         return None
-    listed = {file.name: file for file in files}
-    found = {name: (folder / name).stat().st_size for name in tree_names(folder)}
-    for name in sorted(listed.keys() | found.keys()):
-        expected = listed[name].size if name in listed else None
-        if found.get(name) != expected:
+    by_name = {file.name: file for file in files}
+    sizes = {name: (folder / name).stat().st_size for name in tree_names(folder)}
+    for name in sorted(by_name.keys() | sizes.keys()):
+        expected = by_name[name].size if name in by_name else None
+        if sizes.get(name) != expected:
             raise NotValidated(
                 f"{export.uri}/{name}: expected {_bytes(expected)}, as exported, got"
-                f" {_bytes(found.get(name))}. It was altered since: export and validate again."
+                f" {_bytes(sizes.get(name))}. It was altered since: export and validate again."
             )
     return tuple(
         TreeFile(name=name, size=file.size, crc32c=file.crc32c, sha256=file.sha256, path=folder / name)
-        for name, file in sorted(listed.items())
+        for name, file in sorted(by_name.items())
     )
 
 
@@ -195,9 +196,9 @@ def _demand_digest(export: ExportedModel, files: Sequence[ListedFile]) -> None:
         )
 
 
-def _replaced(uri: str, expected: str, found: str) -> NotValidated:
+def _replaced(uri: str, expected: str, actual: str) -> NotValidated:
     return NotValidated(
-        f"{uri}: expected {expected}, as validated, got {found}. Somebody wrote there since:"
+        f"{uri}: expected {expected}, as validated, got {actual}. Somebody wrote there since:"
         " find out who, and validate again."
     )
 

@@ -1,11 +1,11 @@
-"""A version says when its weights were trained, and is claimed before anything is written.
+"""Number versions by the time their weights were trained, and claim a version before writing it.
 
-`YYYYMMDDhhmmss` of the checkpoint in UTC, then two digits that count the versions of that second.
-So a server that follows the highest number is never moved to older weights by a backfill.
+A version is `YYYYMMDDhhmmss` of the checkpoint in UTC, then two digits that count the versions of that
+second. So a server that follows the highest number never loads older weights after a backfill.
 
-Several checkpoints of one second are ordered by their step, then by their digest. Versions that come in
-this order count up from 00. One that comes after newer weights of its second goes below them: into the
-upper half of the second before, which no checkpoint of that second uses.
+Several checkpoints of one second are ordered by their step, then by their digest. Versions that are pushed in
+this order count up from 00. A version that is pushed after newer weights of its second goes below them: into
+the upper half of the second before, which no checkpoint of that second uses.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def version_of(trained_at: str, revision: int) -> int:
         revision: 0 to 99.
 
     Returns:
-        Sixteen digits: an int64 that orders by training time, then by revision.
+        Sixteen digits: an int64, ordered by training time, then by revision.
 
     Raises:
         InvalidRecord: The time has another form.
@@ -56,19 +56,19 @@ def claims_of_second(storage: Storage, model: str, trained_at: str) -> dict[int,
 
 
 def claim_version(storage: Storage, claim: Claim, trained_at: str) -> Claim:
-    """Take the version that this very export has already, or one in the order of training.
+    """Claim a version in the order of training, or return the claim that this export has already.
 
-    Concurrent pushes of one export meet in one claim, those of different exports of
-    one checkpoint in different ones: the storage lets only one of them create it. The
-    number of a version that was pruned is never used again, not for the same bytes either.
+    Concurrent pushes of one export get the same claim, and different exports of one checkpoint get different
+    claims, because the storage lets only one push create a claim. The number of a pruned version is never
+    used again, not even for the same bytes.
 
     Args:
         storage: The model bucket.
-        claim: What to claim; its version is set by this function.
-        trained_at: As `version_of`.
+        claim: The claim to make; this function sets its version.
+        trained_at: When the checkpoint was saved, in UTC, `YYYY-MM-DDTHH:MM:SSZ`.
 
     Returns:
-        The claim as it stands in the bucket.
+        The claim in the bucket.
 
     Raises:
         InvalidRecord: The checkpoint is from the future.
@@ -77,17 +77,17 @@ def claim_version(storage: Storage, claim: Claim, trained_at: str) -> Claim:
     _demand_past(trained_at)
     for _ in range(REVISIONS):
         standing = _standing(storage, claim.model, trained_at)
-        for known in standing.values():
-            if _is_same(storage, known, claim):
-                return known
+        for existing in standing.values():
+            if _is_same(storage, existing, claim):
+                return existing
         place = _free_place(standing, claim)
         if place is None:
             break
-        wanted = replace(claim, version=_version_at(trained_at, place))
+        candidate = replace(claim, version=_version_at(trained_at, place))
         try:
-            storage.create(claim_name(wanted.model, wanted.version), encode_record(wanted))
-            return wanted
-        except AlreadyThere:  # by another push: its claim decides where this one goes
+            storage.create(claim_name(candidate.model, candidate.version), encode_record(candidate))
+            return candidate
+        except AlreadyThere:  # another push created it: look for the next place
             continue
     raise ObjectConflict(
         f"{storage.uri}/{claim.model}: expected a free version for a checkpoint trained at {trained_at}, got"
@@ -106,14 +106,14 @@ def _standing(storage: Storage, model: str, trained_at: str) -> dict[int, Claim]
         standing |= {
             (revision + _FIRST) % REVISIONS: own[revision] for revision in revisions if revision in own
         }
-        if not standing:  # nothing goes below the first version of a second before there is one
+        if not standing:  # the second before is used only after the first version of this second
             break
     return dict(sorted(standing.items()))
 
 
 def _free_place(standing: Mapping[int, Claim], claim: Claim) -> int | None:
-    """The next place above all, or the highest free one below every newer checkpoint."""
-    newer = [place for place, known in standing.items() if _order(known) > _order(claim)]
+    """The next place above all others, or the highest free place below every newer checkpoint."""
+    newer = [place for place, existing in standing.items() if _order(existing) > _order(claim)]
     if newer:
         below = range(min(newer) - 1, -1, -1)
         return next((place for place in below if place not in standing), None)
@@ -122,15 +122,15 @@ def _free_place(standing: Mapping[int, Claim], claim: Claim) -> int | None:
 
 
 def _order(claim: Claim) -> tuple[int, str]:
-    """The order of checkpoints that were saved in one second; claims of before know no step."""
+    """The order of checkpoints that were saved in one second; old claims have no step."""
     return (-1 if claim.step is None else claim.step), claim.checkpoint_digest
 
 
-def _is_same(storage: Storage, known: Claim, wanted: Claim) -> bool:
-    """Whether a claim is this export's, and its version not pruned."""
-    if known != replace(wanted, version=known.version, step=known.step):
+def _is_same(storage: Storage, existing: Claim, claim: Claim) -> bool:
+    """Whether a claim is of this export, and its version not pruned."""
+    if existing != replace(claim, version=existing.version, step=existing.step):
         return False
-    release = read_release(storage, known.model, known.version)
+    release = read_release(storage, existing.model, existing.version)
     return release is None or release.pruned is None
 
 
@@ -158,7 +158,7 @@ def _parsed(trained_at: str) -> datetime:
 
 
 def _demand_past(trained_at: str) -> None:
-    """Refuse a time that would keep every later training from becoming the newest version."""
+    """Refuse a time in the future, because no later training could become the newest version."""
     now = datetime.now(UTC)
     if _parsed(trained_at) > now + _AHEAD:
         raise InvalidRecord(

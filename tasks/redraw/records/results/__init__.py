@@ -1,7 +1,4 @@
-"""What the commands that only look print: records of what they found.
-
-As `redraw.records`, these are JSON, and need only the standard library.
-"""
+"""Records that read-only commands print; standard library only."""
 
 from __future__ import annotations
 

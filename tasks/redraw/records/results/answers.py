@@ -1,4 +1,4 @@
-"""What published versions answered."""
+"""Answers of published versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redraw.uri import Uri
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionRow:
-    """One golden example: what it is labelled, and what the model answered."""
+    """One golden example: its label, and the model's answer."""
 
     label: Any
     answer: Any
@@ -35,7 +35,7 @@ class Prediction(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class AnsweredTensor:
-    """One output: its dtype, its shape, and its values as lists in lists, as requests carry them."""
+    """One output: its dtype, its shape, and its values as nested lists."""
 
     dtype: ShortText
     shape: Shape
@@ -44,18 +44,18 @@ class AnsweredTensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer(Record):
-    """What a published version answered to one request.
+    """A published version's answer to one request.
 
     Attributes:
         model: The definition's name.
         version: The version that was asked.
         uri: Its folder in the bucket.
         signature: Which of its signatures.
-        inputs: Input name to the values that it was asked.
-        outputs: Output name to what it answered.
+        inputs: Input name to the request's values.
+        outputs: Output name to the answer's values.
         seconds: How long the answer took.
         load_seconds: How long TensorFlow's C++ loader took.
-        fetched: Whether the version had to be fetched from the bucket.
+        fetched: Whether the version had to be downloaded from the bucket.
     """
 
     model: ModelName
@@ -71,7 +71,7 @@ class Answer(Record):
 
 @dataclass(frozen=True)
 class ExampleRequest:
-    """What a signature takes and answers, and a first request for it: input name to values."""
+    """The inputs and outputs of a signature, and an example request: input name to values."""
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
@@ -80,15 +80,15 @@ class ExampleRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleRequests(Record):
-    """A first request for each signature of a published version.
+    """An example request for each signature of a published version.
 
     Attributes:
         model: The definition's name.
         version: The version.
         uri: Its folder in the bucket.
-        signatures: Signature name to what it takes and answers, and a first request.
-        can_be_asked: Whether this machine has a sandbox to ask the version in.
-        sandbox: What is in force in it, and what is missing.
+        signatures: Signature name to its inputs, outputs and example request.
+        can_be_asked: Whether this machine has a sandbox to run the version in.
+        sandbox: The sandbox's protections, and what is missing.
     """
 
     model: ModelName

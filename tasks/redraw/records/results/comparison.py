@@ -1,4 +1,4 @@
-"""What two versions of a model answered to the same requests, and how far their weights are apart."""
+"""Comparisons of two versions of a model: their answers to the same requests, and their weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from redraw.names import ModelName
 from redraw.records import Record
 from redraw.records.forms import Amount, Count, Seconds, Shape, ShortText, Version
 
-# What validation leaves next to a version: its answers next to those of the version that was live.
+# The attachment in which validation compares a version's answers with those of the live version.
 ANSWERS_NAME = "answers.json"
 
 
@@ -24,7 +24,7 @@ class RequestSource:
 
 @dataclass(frozen=True, kw_only=True)
 class DifferenceBar:
-    """A bar of a histogram: the rows that differ by `low` to `high`; of the equal ones both are 0."""
+    """A bar of a histogram: the rows that differ by `low` to `high`; both are 0 for equal rows."""
 
     low: Amount
     high: Amount
@@ -42,14 +42,14 @@ class ValueChange:
 
 @dataclass(frozen=True, kw_only=True)
 class DifferingAnswer:
-    """A row whose answers differ, as JSON values; what is too large to be read is left out.
+    """A row whose answers differ, as JSON values; values that are too large to show are left out.
 
     Attributes:
-        row: Where it came from.
-        difference: By how much: the largest of its elements; None if one of them is no number or infinite.
-        inputs: Input name to what was asked.
-        here: What the version answered.
-        other: What the other one answered.
+        row: The source of the row.
+        difference: The largest difference of its elements; None if one of them is no number or infinite.
+        inputs: Input name to the request's values.
+        here: The version's answer.
+        other: The other version's answer.
     """
 
     row: ShortText
@@ -64,19 +64,19 @@ class OutputDifference:
     """One output of both versions. The difference of a row is the largest of its elements.
 
     Attributes:
-        signature: Whose output it is.
+        signature: The output's signature.
         output: Its name.
-        dtype: Of the version's answers, and of the other one's if that has another.
+        dtype: Of the version's answers, and of the other version's if it differs.
         rows: How many rows were compared.
-        changed: Those that differ beyond the tolerance.
-        not_finite: Those of which one answer is no number, or infinite, and the other is not; they are
-            changed, and in no figure below.
-        largest: The largest difference; None of texts.
-        mean: The mean difference; None of texts.
-        quantiles: `p50`, `p90`, `p99` and `p99.9` of the differences, within 1 %; none of texts.
+        changed: How many rows differ beyond the tolerance.
+        not_finite: How many rows have an answer that is NaN or infinite in only one version; they count as
+            changed, and are left out of the numbers below.
+        largest: The largest difference; None for texts.
+        mean: The mean difference; None for texts.
+        quantiles: `p50`, `p90`, `p99` and `p99.9` of the differences, within 1 %; empty for texts.
         histogram: How many rows differ by how much.
-        points: The other version's value, and this one's, of one element of some rows drawn at random.
-        classes: The most frequent pairs of answers, equal ones too, if an answer is one of a few values.
+        points: The other version's value and this version's, of one element of some random rows.
+        classes: The most frequent pairs of answers, also equal ones, if an answer is one of a few values.
         examples: The rows that differ most.
         misfit: Why some rows could not be compared, such as other shapes; they count as changed.
     """
@@ -98,20 +98,20 @@ class OutputDifference:
 
     @property
     def share(self) -> float:
-        """Which share of the rows is changed; 0 of none."""
+        """The share of changed rows; 0 if there are no rows."""
         return self.changed / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerSlice:
-    """The rows of one value: of an input, of a field of recorded requests, or of a label.
+    """The rows with one value of an input, of a field of recorded requests, or of a label.
 
     Attributes:
-        signature: Whose rows they are.
-        by: What they were sorted by: its name, `label:OUTPUT`, or `source`.
-        value: The value that they have.
-        rows: How many there are.
-        changed: Output to how many of them are changed.
+        signature: The rows' signature.
+        by: What the rows are grouped by: a name, `label:OUTPUT`, or `source`.
+        value: The group's value.
+        rows: How many rows there are.
+        changed: Output to the number of changed rows.
     """
 
     signature: ShortText
@@ -123,15 +123,15 @@ class AnswerSlice:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredTwice:
-    """A metric of both versions by the same labelled rows, with intervals of 95 % by a paired bootstrap.
+    """A metric of both versions on the same labelled rows, with 95 % intervals of a paired bootstrap.
 
     Attributes:
         name: The metric's.
-        here: Of the version; None for one that is no number.
-        here_interval: From and to; empty if it cannot be drawn.
-        other: The same of the other version.
-        other_interval: As `here_interval`.
-        difference_interval: Of the version's value less the other one's.
+        here: The version's value; None if it is no number.
+        here_interval: Its lower and upper bound; empty if it cannot be computed.
+        other: The other version's value.
+        other_interval: The bounds of the other version's value.
+        difference_interval: The bounds of the version's value minus the other version's.
         lower_is_better: Whether less of it is better.
     """
 
@@ -146,7 +146,7 @@ class MeasuredTwice:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedMetrics:
-    """The metrics of a signature: those of `measured` rows, drawn at random from the `labelled` ones."""
+    """The metrics of a signature, measured on `measured` random rows of the `labelled` ones."""
 
     signature: ShortText
     labelled: Count
@@ -156,21 +156,21 @@ class ComparedMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerComparison(Record):
-    """What two versions of a model answered to the same requests, and how far that is apart.
+    """The answers of two versions of a model to the same requests, compared.
 
     Attributes:
         model: The definition's name.
-        version: The one; None of an export that is not published.
-        other: The other, which it is compared with.
+        version: The version; None for an export that is not published.
+        other: The version that it is compared with.
         tolerance: How much floats may differ, absolute and relative, before a row counts as changed.
         rows: How many rows both versions answered.
         refused: How many rows the version refused.
-        refused_by_other: How many rows the other one refused.
-        sources: Where the requests came from.
+        refused_by_other: How many rows the other version refused.
+        sources: The sources of the requests.
         outputs: The outputs of both versions.
-        slices: Rows by the values of what they were sorted by.
+        slices: Groups of rows.
         metrics: Of the signatures that have labelled rows.
-        left_out: What was not compared, and why: outputs that only one has, damaged files, other requests.
+        left_out: What was not compared, and why: outputs of only one version, damaged files, other requests.
         seconds: How long asking and comparing took.
     """
 
@@ -191,16 +191,16 @@ class AnswerComparison(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class VariableDifference:
-    """A variable that two versions have, a and b, and how far its values are apart.
+    """A variable of two versions, a and b, and the difference of its values.
 
     Attributes:
         key: Its key in the SavedModel's variables.
-        dtype: TensorFlow's name of it.
+        dtype: TensorFlow's name of its dtype.
         shape: Its dimensions.
-        equal: Whether it is the same in every bit.
-        relative_change: ||a - b|| / ||b||; None of strings, and where b is all zero and a is not.
-        largest_change: The largest |a - b| of all elements; None of strings.
-        not_finite: Elements that are NaN or infinite in one of them; they count in no figure.
+        equal: Whether all bits are equal.
+        relative_change: ||a - b|| / ||b||; None for strings, and if b is all zero and a is not.
+        largest_change: The largest |a - b| of all elements; None for strings.
+        not_finite: Elements that are NaN or infinite in a or b; the other numbers leave them out.
     """
 
     key: str
@@ -226,16 +226,16 @@ class UnlikeVariable:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightDifferences(Record):
-    """How far the weights of a version are from those of another one.
+    """The differences of the weights of two versions.
 
     Attributes:
         model: The definition's name.
-        version: The one, a.
-        other: The other, b, which is the measure.
-        variables: Those of both: the largest relative change first, equal ones last.
-        unlike: Those of both that changed their form.
-        only_in_version: Keys that the other one has not.
-        only_in_other: Keys that only it has.
+        version: The version, a.
+        other: The version that it is compared with, b.
+        variables: Variables of both: the largest relative change first, equal ones last.
+        unlike: Variables of both that changed their form.
+        only_in_version: Keys that only the version has.
+        only_in_other: Keys that only the other version has.
     """
 
     model: ModelName

@@ -1,4 +1,4 @@
-"""What checkpoints and SavedModels hold, and what the catalogue has of them."""
+"""Descriptions of checkpoints, SavedModels, definitions and the catalogue."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class TensorDescription:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundRecording:
-    """A graph that training recorded next to a checkpoint, and what a draft would find in it.
+    """A graph that training recorded next to a checkpoint, and what a draft finds in it.
 
     Attributes:
-        uri: Where it lies.
-        command: What drafts a definition from it.
-        operations: How many it has.
-        sources: What it is given: tensor, role and evidence, in words.
-        outputs: What may answer, the likeliest first, with the evidence.
+        uri: Its file.
+        command: The command that drafts a definition from it.
+        operations: How many operations it has.
+        sources: Its inputs: tensor, role and evidence, in words.
+        outputs: Tensors that may be outputs, the likeliest first, with the evidence.
         problem: Why it cannot be read; empty if it can.
     """
 
@@ -45,7 +45,7 @@ class FoundRecording:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointDescription(Record):
-    """What `inspect` finds in a checkpoint, and next to it."""
+    """The result of `inspect` for a checkpoint, and for a recorded graph next to it."""
 
     uri: Uri
     format: str
@@ -58,7 +58,7 @@ class CheckpointDescription(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class SavedModelDescription(Record):
-    """What `inspect` finds in a SavedModel."""
+    """The result of `inspect` for a SavedModel."""
 
     uri: Uri
     tags: tuple[str, ...]
@@ -70,7 +70,7 @@ class SavedModelDescription(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class AdoptedCheckpoint:
-    """A checkpoint that was found and is now in the catalogue: where it was found, and what it is."""
+    """A checkpoint that `adopt` found and added to the catalogue."""
 
     uri: str
     step: Count
@@ -80,7 +80,7 @@ class AdoptedCheckpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenCheckpoint:
-    """A checkpoint that was found and cannot be used, and why."""
+    """A checkpoint that `adopt` found but cannot use, and why."""
 
     uri: str
     reason: str
@@ -88,14 +88,14 @@ class BrokenCheckpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class AdoptionReport(Record):
-    """What `adopt` found.
+    """The checkpoints that `adopt` found.
 
     Attributes:
         model: The definition's name.
         catalogue: The folder or `gs://` URI of the catalogue.
-        adopted: What was recorded, in the order of their names.
-        known: How many more were in the catalogue before.
-        broken: What cannot be used.
+        adopted: Checkpoints that were added, in the order of their names.
+        known: How many others were in the catalogue before.
+        broken: Checkpoints that cannot be used.
         seconds: How long it took.
     """
 
@@ -124,11 +124,11 @@ class CheckpointList(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDescription:
-    """A definition that was found: its name, its first docstring line and its signatures.
+    """A definition: its name, its first docstring line and its signatures.
 
     Attributes:
-        trains: Whether it can be trained; False for one that only exports.
-        problem: Why it cannot be used; empty where it can.
+        trains: Whether it can be trained; False if it only exports.
+        problem: Why it cannot be used; empty if it can.
     """
 
     name: str
@@ -141,11 +141,11 @@ class ModelDescription:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelList(Record):
-    """The definitions found in the packages that announce some, or that REDRAW_MODELS lists.
+    """The definitions in the packages that announce some, or that REDRAW_MODELS lists.
 
     Attributes:
-        models: By name, those that cannot be used too.
-        problems: What is wrong with packages that cannot be read at all.
+        models: By name, also those that cannot be used.
+        problems: Problems of packages that cannot be read at all.
     """
 
     models: tuple[ModelDescription, ...]
@@ -154,15 +154,15 @@ class ModelList(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class DraftedDefinition(Record):
-    """A definition that was drafted from what training recorded.
+    """A definition that was drafted from a recorded training graph.
 
     Attributes:
         model: Its name.
-        recording: Where the recorded graph is read from.
+        recording: The file of the recorded graph.
         digest: SHA-256 of that file, in hex.
-        path: Where the module was written; empty where it is only printed.
+        path: The module's file; empty if the module is only printed.
         module: The module's text.
-        replaced: What was done to the graph, and how many times.
+        replaced: Changes of the graph, and how often each was made.
     """
 
     model: ModelName
@@ -175,12 +175,12 @@ class DraftedDefinition(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that a good SavedModel has not.
+    """A fault of a SavedModel.
 
     Attributes:
         check: The check of `redraw validate`, or the error, that names it.
         text: What it is, and where.
-        heals: Whether drawing the graph again may take it away.
+        heals: Whether drawing the graph again may remove it.
     """
 
     check: ShortText
@@ -190,19 +190,19 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class HealedModel(Record):
-    """What healing made of a SavedModel.
+    """The result of healing a SavedModel.
 
     Attributes:
-        saved_model: What it was made of.
-        uri: Where the good one is.
-        healed: Whether anything had to change; if not, it is a copy.
-        summary: What was done, in a sentence.
-        found: What was wrong.
-        replaced: What was done to the graph, and how many times.
-        signatures: Name to signature: the names of before.
-        rows: How many generated rows were compared with the untouched model.
-        largest_difference: How much floats differed at most.
-        size_bytes: How large it is now.
+        saved_model: The original SavedModel.
+        uri: The healed SavedModel.
+        healed: Whether anything changed; if not, it is a copy.
+        summary: The changes, in a sentence.
+        found: The faults.
+        replaced: Changes of the graph, and how often each was made.
+        signatures: Name to signature; the names are the original ones.
+        rows: How many generated rows were compared with the original model.
+        largest_difference: The largest difference between floats.
+        size_bytes: The size of the healed SavedModel.
     """
 
     saved_model: Uri
@@ -219,14 +219,14 @@ class HealedModel(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ScannedFiles(Record):
-    """What is in a model's files, as far as they say so without TensorFlow.
+    """The contents of a model's files, as far as they can be read without TensorFlow.
 
     Attributes:
-        uri: What was scanned.
+        uri: The scanned files.
         kind: `SavedModel`, `recording`, or the checkpoint's format.
-        made_by: The program that wrote it; empty where it does not say.
-        holds: What is in it, a line each.
-        refused: What would be refused, and by which check or error.
+        made_by: The program that wrote it; empty if it does not say.
+        holds: Its contents, one line each.
+        refused: Contents that would be refused, and by which check or error.
     """
 
     uri: Uri

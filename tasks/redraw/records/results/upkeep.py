@@ -1,4 +1,4 @@
-"""What was pruned, mirrored, verified and written about what is published."""
+"""Records of commands that look after published versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redraw.uri import Uri
 
 @dataclass(frozen=True, kw_only=True)
 class PrunedVersion:
-    """A version that `prune` removes: the bytes of its objects, and the rule that lets it go."""
+    """A version that `prune` removes: the bytes of its objects, and the rule."""
 
     version: Version
     size_bytes: Count
@@ -23,16 +23,16 @@ class PrunedVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class PruneReport(Record):
-    """What `prune` keeps and removes.
+    """The versions that `prune` keeps and removes.
 
     Attributes:
         model: The definition's name.
         kept: Version, in decimal digits, to the reasons why it stays.
-        removed: What goes, or would go.
-        bytes: Of all objects that go, or would go.
-        applied: Whether it was done; otherwise this is what would be done.
-        notes: What the bucket keeps of what is removed, or bills although it is removed.
-        events: As `Release`.
+        removed: Versions that are removed, or would be.
+        bytes: Of all objects that are removed, or would be.
+        applied: Whether the versions were removed; otherwise this is only a plan.
+        notes: Removed objects that the bucket still keeps or bills.
+        events: The events that were sent to webhooks; only printed.
     """
 
     model: ModelName
@@ -46,7 +46,7 @@ class PruneReport(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class MirroredModel:
-    """The versions of a model that a mirror has, and those of them that came in this run."""
+    """The versions of a model in a mirror, and those that this run downloaded."""
 
     model: ModelName
     versions: tuple[Version, ...]
@@ -55,7 +55,7 @@ class MirroredModel:
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorReport(Record):
-    """What `mirror` made of a folder: the models with a live version."""
+    """The result of `mirror`: the models with a live version."""
 
     out: str
     models: tuple[MirroredModel, ...]
@@ -63,7 +63,7 @@ class MirrorReport(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyReport(Record):
-    """A published version that is what its record says: every check by name, with its evidence."""
+    """The checks of a verified version, with their evidence."""
 
     model: ModelName
     version: Version
@@ -74,7 +74,7 @@ class VerifyReport(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class EventList(Record):
-    """What has changed about a published model, the oldest first."""
+    """The events of a published model, the oldest first."""
 
     model: ModelName
     events: tuple[ModelEvent, ...]
@@ -82,13 +82,13 @@ class EventList(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedVersion(Record):
-    """What MLflow has of a version.
+    """A version in MLflow.
 
     Attributes:
         model: The definition's name, and that of the experiment and of the registered model.
         version: The version.
         uri: The `gs://` folder that a server loads.
-        digest: As `ExportedModel.digest`.
+        digest: SHA-256 over the files' names and contents, in hex.
         run: The id of its run.
         registered: The number of its registered version.
         live: The registered version that the alias `live` names; None if no version is live.
@@ -105,7 +105,7 @@ class LoggedVersion(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Passport(Record):
-    """What `passport` wrote about a version.
+    """The files that `passport` wrote about a version.
 
     Attributes:
         model: The definition's name.

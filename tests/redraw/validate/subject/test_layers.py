@@ -144,19 +144,24 @@ def test_statistic_of_the_batch_is_what_the_checkpoint_keeps(shape: tuple[int, .
         np.testing.assert_allclose(run("centred:0", X), wanted, rtol=1e-6)
 
 
-def test_fused_normalization_is_that_of_inference() -> None:
+@pytest.mark.parametrize("form", ["NHWC", "NCHW"])
+def test_fused_normalization_is_that_of_inference(form: str) -> None:
     def draw(x: Any) -> None:
         ones = tf.ones([WIDTH])
-        tf1.nn.fused_batch_norm(x, ones * 3.0, ones * 0.5, epsilon=0.01, is_training=True, name="norm")
+        tf1.nn.fused_batch_norm(
+            x, ones * 3.0, ones * 0.5, epsilon=0.01, data_format=form, is_training=True, name="norm"
+        )
 
     statistics = [claim(f"norm:{n}", by, "batch statistic") for n, by in ((1, "mean"), (2, "variance"))]
     product = claim("norm:0", "mean", "batch statistic")
     mean, variance = np.float32([1, 2, 3]), np.float32([4, 5, 6])
     x = np.random.default_rng(2).normal(size=(2, 2, 2, WIDTH)).astype(np.float32)
+    wanted = (x - mean) / np.sqrt(variance + 0.01) * 3 + 0.5
+    if form == "NCHW":
+        x, wanted = np.moveaxis(x, -1, 1), np.moveaxis(wanted, -1, 1)
     with layers_of(
-        flagged(draw), *statistics, product, shape=(None, 2, 2, WIDTH), mean=mean, variance=variance
+        flagged(draw), *statistics, product, shape=(None, *x.shape[1:]), mean=mean, variance=variance
     ) as (_, run):
-        wanted = (x - mean) / np.sqrt(variance + 0.01) * 3 + 0.5
         np.testing.assert_allclose(run("norm:0", x), wanted, rtol=1e-5)
 
 

@@ -199,10 +199,11 @@ def _served(graph: ServingGraph, assets: Path) -> Iterator[tuple[str, Table]]:
 def _of_file(graph: ServingGraph, place: Place, node: Any, assets: Path) -> dict[Any, Any]:
     """What a file fills a table with, as TensorFlow reads it."""
     names = {asset.tensor_info.name.partition(":")[0]: asset.filename for asset in graph.meta.asset_file_def}
-    files = [names.get(origin.name) for origin in graph.origins(graph.initializing, place, node.input[1])]
-    if len(files) != 1 or files[0] is None or (assets / files[0]).stat().st_size > _LARGEST:
+    origins = graph.origins(graph.initializing, place, node.input[1])
+    file = names.get(next(iter(origins)).name) if len(origins) == 1 else None
+    if file is None or (assets / file).stat().st_size > _LARGEST:
         return {}
-    lines = (assets / files[0]).read_bytes().removesuffix(b"\n").split(b"\n")
+    lines = (assets / file).read_bytes().removesuffix(b"\n").split(b"\n")
     size, cut = node.attr["vocab_size"].i, node.attr["delimiter"].s or b"\t"
     rows = [
         (line, number, line.split(cut)) for number, line in enumerate(lines[: size if size > 0 else None])
@@ -225,8 +226,8 @@ def _column(rows: Sequence[tuple[bytes, int, list[bytes]]], column: int, offset:
 def _constant(graph: ServingGraph, origins: set[Any]) -> list[Any] | None:
     import tensorflow as tf
 
-    nodes = [graph.initializing.nodes.get(origin) for origin in origins]
-    if len(nodes) != 1 or nodes[0] is None or nodes[0].op != "Const":
+    node = graph.initializing.nodes.get(next(iter(origins))) if len(origins) == 1 else None
+    if node is None or node.op != "Const":
         return None
-    values: list[Any] = tf.make_ndarray(nodes[0].attr["value"].tensor).ravel().tolist()
+    values: list[Any] = tf.make_ndarray(node.attr["value"].tensor).ravel().tolist()
     return values

@@ -69,13 +69,12 @@ class Layers:
             self._tensor(_full(name))
             for name in (*self._definition.constants, *self._definition.inputs.values())
         }
+        operations = self._graph.get_operations()
+        placeholders = [tensor for one in operations if one.type == "Placeholder" for tensor in one.outputs]
         return {
-            operation.outputs[0]: _ANY_RATE
-            for operation in self._graph.get_operations()
-            if operation.type == "Placeholder"
-            and operation.outputs[0] not in given
-            and operation.outputs[0].dtype.is_floating
-            and operation.outputs[0].shape.rank in (0, None)
+            tensor: _ANY_RATE
+            for tensor in placeholders
+            if tensor not in given and tensor.dtype.is_floating and tensor.shape.rank in (0, None)
         }
 
     def settled(self, feeds: dict[Any, Any], asked: Iterable[Any]) -> dict[Any, Any]:

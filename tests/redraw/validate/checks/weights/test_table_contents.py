@@ -45,9 +45,14 @@ def test_file_of_a_table_is_compared_with_that_next_to_the_weights(
 def test_file_of_a_table_by_another_name_is_compared_with_those_next_to_the_weights(
     served: str, named: int, tmp_path: Path
 ) -> None:
-    for folder, name, content in (("theirs", "words.txt", "a\nb\n"), ("ours", "other.txt", served)):
+    for folder, name, content, same in (
+        ("theirs", "words.txt", "a\nb\n", "twin.txt"),
+        ("ours", "other.txt", served, "copy.txt"),
+    ):
         (tmp_path / name).write_text(content)
+        (tmp_path / same).write_text("of no difference")
         module = Words(tmp_path / name)
+        module.same = tf.saved_model.Asset(str(tmp_path / same))
         tf.saved_model.save(module, str(tmp_path / folder), signatures=module.answer)
     graph = ServingGraph(read_meta_graphs(tmp_path / "ours" / "saved_model.pb")[0])
     problems = list(
@@ -55,6 +60,7 @@ def test_file_of_a_table_by_another_name_is_compared_with_those_next_to_the_weig
     )
     assert len(problems) == named
     assert all("other.txt" in problem and "words.txt" in problem for problem in problems)
+    assert "twin.txt" not in " ".join(problems)
 
 
 def _served(folder: Path, text: str, columns: tuple[int, int], **how: object) -> tuple[ServingGraph, Path]:
@@ -88,12 +94,11 @@ def test_table_of_a_file_is_compared_with_the_table_of_the_checkpoint(
 ) -> None:
     graph, assets = _served(tmp_path, text, columns, **how)
     found = []
-    for number, content in enumerate((saved, saved | {"b": 9}, saved | {"d": 2})):
+    for number, content in enumerate((saved, saved | {"b": 9}, saved | {"d": 2}, {})):
         table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, 0)
-        table.insert(tf.constant([*content]), tf.constant([*content.values()], tf.int64))
+        table.insert(tf.constant([*content], tf.string), tf.constant([*content.values()], tf.int64))
         prefix = tf.train.Checkpoint(table=table).save(str(tmp_path / f"model-{number}"))
         found.append([*differing_tables(graph, open_checkpoint(Path(prefix)), assets)])
-    assert found[0] == []
-    assert [len(problems) for problems in found[1:]] == [1, 1]
+    assert [len(problems) for problems in found] == [0, 1, 1, 0]
     assert f"b'b' is {saved['b']} in it, and 9 in the checkpoint's" in found[1][0]
     assert "b'd' is None in it, and 2 in the checkpoint's" in found[2][0]

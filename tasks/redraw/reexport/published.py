@@ -1,4 +1,4 @@
-"""Is a checkpoint's export published already? Found by digests, of what goes in or of what comes out."""
+"""Find the published version of a checkpoint's export, by digests of its inputs or of its files."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides an export's bytes, except the checkpoint.
+    """Everything that determines an export's bytes, except the checkpoint.
 
     Attributes:
-        weights: Which of its weights are served.
+        weights: Which of the checkpoint's weights are served.
         maker: The code.
-        files: The graph, the assets and what else holds no weights, as an export just wrote them.
+        files: The graph, the assets and other files without weights, from a new export.
     """
 
     weights: WeightsKind
@@ -33,19 +33,19 @@ class Recipe:
 
 
 def without_weights(files: Iterable[ListedFile]) -> frozenset[ListedFile]:
-    """Those of an export's files that are the same whatever the checkpoint."""
+    """The files of an export that do not depend on the checkpoint."""
     return frozenset(file for file in files if not _follows_weights(file.name))
 
 
 def _follows_weights(name: str) -> bool:
-    # The fingerprint holds a hash of the index, which holds the weights' checksums.
+    # The fingerprint has a hash of the index, which has the weights' checksums.
     return name.startswith("variables/") or name == "fingerprint.pb"
 
 
 def find_same_source(storage: Storage, checkpoint: Checkpoint, recipe: Recipe) -> Release | None:
-    """Find the version that the same recipe made of the same checkpoint.
+    """Find the version that the same recipe made from the same checkpoint.
 
-    Its export would be the same byte for byte, so nothing has to be exported to know that it is there.
+    Its export would be the same byte for byte, so the checkpoint need not be exported to find it.
 
     Args:
         storage: The model bucket.
@@ -53,7 +53,7 @@ def find_same_source(storage: Storage, checkpoint: Checkpoint, recipe: Recipe) -
         recipe: How it would be exported now.
 
     Returns:
-        The release, published and whole; None where there is none.
+        The release, published and complete; None if there is none.
 
     Raises:
         InvalidRecord: The checkpoint's time, or a record in the bucket, has another form.
@@ -76,7 +76,19 @@ def find_same_source(storage: Storage, checkpoint: Checkpoint, recipe: Recipe) -
 
 
 def find_same_export(storage: Storage, exported: ExportedModel) -> Release | None:
-    """Find the version with the same bytes of the same checkpoint; as `find_same_source`."""
+    """Find the version with the same bytes of the same checkpoint.
+
+    Args:
+        storage: The model bucket.
+        exported: The export.
+
+    Returns:
+        The release, published and complete; None if there is none.
+
+    Raises:
+        InvalidRecord: The checkpoint's time, or a record in the bucket, has another form.
+        StorageError: The bucket does not answer.
+    """
 
     def same_claim(claim: Claim) -> bool:
         same_checkpoint = claim.checkpoint_digest == exported.checkpoint.digest
@@ -102,12 +114,12 @@ def _find(
             logger.warning("skipped the version %d: %s", version, err)
             continue
         if release is not None and release.pruned is None and same_release(release):
-            return release if _is_whole(storage, claim) else None
+            return release if _is_complete(storage, claim) else None
     return None
 
 
-def _is_whole(storage: Storage, claim: Claim) -> bool:
-    """Whether its objects are there; a push puts back what was lost, or says what is in the way."""
+def _is_complete(storage: Storage, claim: Claim) -> bool:
+    """Whether its objects are complete; if not, a push restores them or reports a conflict."""
     try:
         demand_whole(storage, claim)
     except ObjectConflict:
@@ -116,5 +128,5 @@ def _is_whole(storage: Storage, claim: Claim) -> bool:
 
 
 def _code(made_by: MadeBy) -> tuple[str, ...]:
-    """What decides an export's bytes, except the checkpoint; the commit alone would not, nor Python."""
+    """The code that determines an export's bytes: neither the commit nor Python's version alone."""
     return made_by.definition_digest, made_by.tensorflow, made_by.keras, made_by.redraw

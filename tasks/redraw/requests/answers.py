@@ -1,4 +1,4 @@
-"""What is asked of published versions: answers, examples, and how far two of them are apart."""
+"""Requests for published versions: answers, examples, and comparisons of two versions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AskRequest(Request):
     seconds: float = flag("how long the answer may take (default: 30)", default=30.0)
 
     def __post_init__(self) -> None:
-        """Demand a time that ends."""
+        """Demand a finite time."""
         super().__post_init__()
         if not 0 < self.seconds <= _LONGEST_ANSWER:
             raise InvalidRequest(
@@ -91,7 +91,7 @@ class CompareAnswersRequest(Request):
     json: Uri | None = flag("file or gs:// URI for the record", default=None)
 
     def __post_init__(self) -> None:
-        """Demand a tolerance that is one."""
+        """Demand a valid tolerance."""
         super().__post_init__()
         if self.tolerance is not None and not 0 <= self.tolerance < float("inf"):
             raise InvalidRequest(
