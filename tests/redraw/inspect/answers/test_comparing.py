@@ -146,6 +146,7 @@ def test_tally_counts_pairs_of_whole_numbers_while_they_are_few() -> None:
         (2, 3, 2),
     ]
     assert found.classes[-1].rows == 1  # the most frequent first
+    assert found.largest == 1.0
     same = [*range(50)]
     assert len(_added((same, same), dtype=np.int64).classes) == 50
     assert _added((same, same), ([50], [50]), ([1], [1]), dtype=np.int64).classes == ()
