@@ -160,8 +160,8 @@ def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why
 
     states = {name: task["state"] for name, task in run["tasks"].items()}
     assert states == {"validate": "failed", "decide": "success", "push": "skipped", "announce": "success"}
-    assert run["xcoms"]["tell.return_value"].startswith("not published: "), run["xcoms"]
-    assert "no report" not in run["xcoms"]["tell.return_value"]
+    assert run["xcoms"]["announce.return_value"].startswith("not published: "), run["xcoms"]
+    assert "no report" not in run["xcoms"]["announce.return_value"]
 
 
 def test_run_mapped_checkpoints_of_which_one_is_missing_validates_the_other(

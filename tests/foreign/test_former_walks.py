@@ -204,7 +204,7 @@ REFUSED = {
     **{(f"layer-{name}", form): "or dicts of lists" for name in LISTS if name != "dict" for form in IN_HDF5},
     **{("model-filled_late", form): "no place that is certain" for form in IN_HDF5},
     **{(f"{base}-bare", form): "Keras does not save it there" for base in BASES for form in IN_HDF5},
-    ("layer-first_part_frozen", SAVED[2]): "lists what is trained first",
+    ("layer-first_part_frozen", SAVED[2]): "lists trainable variables first",
 }
 
 

@@ -34,16 +34,16 @@ def select_checkpoint(request: CheckpointRequest) -> Checkpoint:
     """Choose a checkpoint by step, by metric or as the latest, and put it into the catalogue.
 
     Args:
-        request: The model, the run's folder, the catalogue, and how to choose. Without a folder
-            the choice is among what the catalogue has, of all runs.
+        request: The model, the run's folder, the catalogue, and how to choose. Without a folder,
+            the checkpoint is chosen from the catalogue, among all runs.
 
     Returns:
-        The checkpoint's record, also in the catalogue. The same checkpoint chosen again
-        gives the same record.
+        The checkpoint's record, also in the catalogue. Choosing the same checkpoint again
+        returns the same record.
 
     Raises:
-        CheckpointNotFound: The folder holds no run, no checkpoint, or not that one.
-        CheckpointCorrupt: A file of it is missing, truncated or altered.
+        CheckpointNotFound: The folder has no run, no checkpoint, or not the requested one.
+        CheckpointCorrupt: A file of the checkpoint is missing, truncated or altered.
         CheckpointMismatch: The run is of another model.
         StorageError: The catalogue cannot be written.
     """
@@ -64,21 +64,21 @@ def select_checkpoint(request: CheckpointRequest) -> Checkpoint:
 
 
 def last_whole_checkpoint(folder: RunFolder) -> Path | None:
-    """The newest checkpoint of a run that is whole, for the run to resume from.
+    """The newest intact checkpoint of a run, for the run to resume from.
 
-    TensorFlow's own `checkpoint` file is not asked: a run that was killed between saving
-    and noting it there would lose its last interval. One that a crash of the machine
-    has torn is passed over.
+    TensorFlow's own `checkpoint` file is not read: a run that was killed after saving but
+    before updating it would lose its last interval. A damaged checkpoint, for example after
+    a crash of the machine, is skipped.
 
     Returns:
-        The checkpoint's prefix on this machine; None where there is none.
+        The checkpoint's prefix on this machine; None if there is none.
     """
     for step in reversed(folder.steps()):
         prefix = folder.checkpoint(step)
         try:
             TensorBundle(prefix).verify()
         except CheckpointError as err:
-            logger.warning("passing over %s: %s", prefix, err)
+            logger.warning("skipping %s: %s", prefix, err)
             continue
         return prefix
     return None
@@ -91,9 +91,9 @@ def _record(request: CheckpointRequest, folder: RunFolder) -> Checkpoint:
     logger.info("verifying the checkpoint of step %d in %s", step, folder.uri)
     bundle = TensorBundle(prefix)
     bundle.verify()
-    found = _describe(bundle, run, folder.evaluations().get(step), step, request.catalogue)
+    checkpoint = _describe(bundle, run, folder.evaluations().get(step), step, request.catalogue)
     files = {path.name.replace(prefix.name, PREFIX, 1): path for path in _files(bundle)}
-    return add_checkpoint(request.catalogue, found, files)
+    return add_checkpoint(request.catalogue, checkpoint, files)
 
 
 def _read_run(request: CheckpointRequest, folder: RunFolder) -> TrainingRun:
@@ -138,14 +138,14 @@ def _best(
         if step in evaluations and (value := evaluations[step].metrics.get(metric)) is not None
     }
     if not values:
-        known = sorted({name for evaluation in evaluations.values() for name in evaluation.metrics})
+        available = sorted({name for evaluation in evaluations.values() for name in evaluation.metrics})
         raise CheckpointNotFound(
             f"{where}: expected checkpoints with metric {metric!r}, got metrics"
-            f" {', '.join(known) or 'none'}. Choose one of these."
+            f" {', '.join(available) or 'none'}. Choose one of these."
         )
     lower = metric.removeprefix("average_") in run.lower_is_better
     pick = min if lower else max
-    # Of equal values the later step, which has seen more data.
+    # Of equal values, choose the later step, which was trained on more data.
     return pick(reversed(sorted(values)), key=values.__getitem__)
 
 
@@ -165,12 +165,12 @@ def _describe(
         size_bytes=sum(path.stat().st_size for path in _files(bundle)),
         metrics=evaluation.metrics if evaluation else {},
         run=run.run,
-        averages=_holds_averages(bundle),
+        averages=_has_averages(bundle),
         lower_is_better=run.lower_is_better,
     )
 
 
-def _holds_averages(bundle: TensorBundle) -> bool:
+def _has_averages(bundle: TensorBundle) -> bool:
     graph = read_object_graph(bundle)
     if graph is not None:
         return bool(variables_by_path(graph, "average"))

@@ -1,4 +1,4 @@
-"""What Redraw uses of Keras that is not its public API; all of it is that of Keras 3.15."""
+"""Uses of Keras outside of its public API; all of it is that of Keras 3.15."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PAIR = 2
 
 
 def every_layer(network: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """A network's or a layer's layers, and those inside of layers; the public `layers` has the outer ones."""
+    """The layers of a network or a layer, at any depth; the public `layers` has only the outer ones."""
     yield from network._flatten_layers()
 
 
@@ -49,10 +49,10 @@ class Call:
     """One call in a functional model.
 
     Attributes:
-        operation: What is called: a layer, or an operation of `keras.ops`.
-        positional: What it is called with without a name.
-        keywords: What it is called with by name.
-        outputs: The tensors that it gives.
+        operation: The called layer, or operation of `keras.ops`.
+        positional: The positional arguments.
+        keywords: The keyword arguments.
+        outputs: The tensors that it returns.
     """
 
     operation: Any
@@ -62,7 +62,7 @@ class Call:
 
 
 def functional_of(network: Any) -> Any:
-    """The functional model that a Keras model is or wraps; None of a class with a `call` of its own.
+    """The functional model that a Keras model is or wraps; None for a class with its own `call`.
 
     A Sequential keeps its own under a private name.
     """
@@ -71,9 +71,9 @@ def functional_of(network: Any) -> Any:
 
 
 def calls_of(functional: Any) -> Iterator[Call]:
-    """The calls of a functional model, each after those that it needs.
+    """The calls of a functional model, each after those whose outputs it uses.
 
-    Keras has no public way to ask which layer is called with what. It ends with one.
+    Keras has no public API for the arguments of calls. It ends with one.
     """
     for _, nodes in sorted(functional._nodes_by_depth.items(), reverse=True):
         for node in nodes:
@@ -89,9 +89,9 @@ def calls_of(functional: Any) -> Iterator[Call]:
 
 
 def merges_masks(call: Call) -> bool:
-    """Whether a call merges inputs of which some have a mask, and others another one or none.
+    """Whether a call merges inputs with different masks, or of which only some have a mask.
 
-    Keras has no public way to ask for a tensor's mask outside of a call. It ends with one.
+    Keras has no public API for a tensor's mask outside of a call. It ends with one.
     """
     operation = call.operation
     inputs = [item for item in keras.tree.flatten(call.positional) if isinstance(item, keras.KerasTensor)]
@@ -105,15 +105,15 @@ def merges_masks(call: Call) -> bool:
 
 
 def _same_tensor(first: Any, second: Any) -> bool:
-    """Whether two tensors are one, or made in the same way of the same ones."""
+    """Whether two tensors are the same, or computed in the same way from the same tensors."""
     if first is second or None in (first, second):
         return first is second
     if not isinstance(first, keras.KerasTensor) or not isinstance(second, keras.KerasTensor):
         return bool(first == second)
-    (a, left), (b, right) = _made_by(first), _made_by(second)
+    (a, arguments), (b, others) = _made_by(first), _made_by(second)
     if type(a) is not type(b) or isinstance(a, keras.layers.Layer):
         return False
-    return len(left) == len(right) and all(map(_same_tensor, left, right))
+    return len(arguments) == len(others) and all(map(_same_tensor, arguments, others))
 
 
 def _made_by(tensor: Any) -> tuple[Any, list[Any]]:
@@ -123,17 +123,17 @@ def _made_by(tensor: Any) -> tuple[Any, list[Any]]:
 
 
 def optimizer_averages(optimizer: keras.optimizers.Optimizer) -> list[Any]:
-    """The moving averages of a built optimizer with `use_ema`, in the order of what it trains.
+    """The moving averages of a built optimizer with `use_ema`, in the order of its trained variables.
 
-    They are among the public `variables`, which does not say which they are.
+    They are among the public `variables`, which does not mark them.
     """
     return list(optimizer._model_variables_moving_average)
 
 
 def take_gradient_sum(optimizer: keras.optimizers.Optimizer) -> Callable[[Any], Any]:
-    """Have an optimizer sum no gradients up over replicas; returns what did, for its caller to do earlier.
+    """Stop an optimizer from summing gradients over replicas; return its function, to call it earlier.
 
-    Keras sums up after it has clipped each replica's for itself. It has no public switch:
+    Keras sums them after clipping those of each replica. It has no public switch:
     `tf.keras.optimizers` had `experimental_aggregate_gradients` until Keras 3.
     """
     summing: Callable[[Any], Any] = optimizer._all_reduce_sum_gradients
@@ -153,10 +153,10 @@ def repair_async_saving() -> None:
 
 
 def finish_saving(checkpoint: tf.train.Checkpoint) -> None:
-    """Wait for a checkpoint's asynchronous saves, and raise what went wrong in the last one.
+    """Wait for a checkpoint's asynchronous saves, and raise the error of the last one.
 
-    TensorFlow's `sync` only waits: it raises the error of a save at the next one, and that of the last at no
-    time. It ends with a public way to ask.
+    TensorFlow's `sync` only waits: it raises the error of a save at the next save, and never that of the
+    last one. It ends with a public API for it.
     """
     checkpoint.sync()
     if (saving := checkpoint._async_checkpointer_impl) is not None:
@@ -168,22 +168,22 @@ def _copy_trackable_to_cpu(variable: Any, object_map: dict[Any, Any]) -> None:
 
 
 def inner_layers(layer: Any) -> list[keras.layers.Layer]:
-    """The layers that a layer or a model holds itself; only a model has the public `layers`."""
+    """The direct inner layers of a layer or a model; only a model has the public `layers`."""
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
 def added_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """What a layer added by `add_weight` or keeps in an attribute; its public `weights` hold its parts' too.
+    """A layer's own weights, without those of inner layers, which its public `weights` include.
 
-    It ends with a public way to ask for a layer's own.
+    It ends with a public API for a layer's own weights.
     """
     return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
 def own_attributes(layer: keras.layers.Layer) -> dict[str, Any]:
-    """What the class of a layer keeps, by name; what Keras itself keeps in every layer is not among it.
+    """The attributes of a layer's own class, by name, without those that Keras keeps in every layer.
 
-    Keras has no public way to tell them apart. It ends with one.
+    Keras has no public API to distinguish them. It ends with one.
     """
     private = type(layer).__module__.startswith("keras.")
     skipped = saving_lib.get_attr_skipset(layer._obj_type())
@@ -195,14 +195,14 @@ def own_attributes(layer: keras.layers.Layer) -> dict[str, Any]:
 
 
 def saved_places(network: keras.Model) -> dict[str, Any]:
-    """Where `save_weights` puts each variable of a network; nothing of it runs, and nothing is written.
+    """The places in a file where `save_weights` puts each variable of a network; nothing is run or written.
 
-    Keras has no public way to ask. It ends with one. How a layer that overrides `save_own_variables` or
-    `load_own_variables` saves and loads, only its own code knows, which may do anything: its variables have
-    no place. Of Keras' own layers that do so it is known.
+    Keras has no public API for it. It ends with one. The variables of a layer that overrides
+    `save_own_variables` or `load_own_variables` have no place, because only the layer's code knows it. The
+    overrides of Keras' own layers are known.
 
     Returns:
-        Place, such as `layers/dense/vars/0`, to the `tf.Variable` that goes there.
+        Place, such as `layers/dense/vars/0`, to the `tf.Variable` that is saved there.
     """
     return {
         place: variable
@@ -211,55 +211,55 @@ def saved_places(network: keras.Model) -> dict[str, Any]:
     }
 
 
-def _saved_parts(item: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
+def _saved_parts(item: Any, path: str, visited: dict[int, Any]) -> Iterator[tuple[str, Any]]:
     """Every part of a model in the order and under the paths of Keras' own walk.
 
-    What is seen is kept: another list may get the number of one that is gone.
+    Visited items are kept alive: otherwise another list may get the id of a deleted one.
     """
     if isinstance(item, KerasSaveable):
-        if id(item) in seen:
+        if id(item) in visited:
             return
-        seen[id(item)] = item
+        visited[id(item)] = item
         yield path, item
         for attribute, child in saving_lib._walk_saveable(item):
-            yield from _saved_parts(child, f"{path}/{attribute}" if path else attribute, seen)
-    elif isinstance(item, list | dict | tuple) and id(item) not in seen:
-        seen[id(item)] = item
+            yield from _saved_parts(child, f"{path}/{attribute}" if path else attribute, visited)
+    elif isinstance(item, list | dict | tuple) and id(item) not in visited:
+        visited[id(item)] = item
         used: dict[str, int] = {}
         for child in item.values() if isinstance(item, dict) else item:
             if isinstance(child, KerasSaveable | list | dict | tuple):
                 kind = type(child).__name__ if isinstance(child, KerasSaveable) else "container"
-                yield from _saved_parts(child, f"{path}/{container_name(kind, used)}", seen)
+                yield from _saved_parts(child, f"{path}/{container_name(kind, used)}", visited)
 
 
 def container_name(kind: str, used: dict[str, int]) -> str:
-    """What Keras' files call the next object of a class in a list: `dense`, then `dense_1`.
+    """The name of the next object of a class in a list in Keras' files: `dense`, then `dense_1`.
 
     Args:
         kind: The name of the class.
-        used: How many were named so; this one is added.
+        used: Name to how often it was used; it is updated.
     """
     name: str = saving_lib._get_unique_name(to_snake_case(kind), used)
     return name
 
 
 def saved_variables(path: str, part: Any) -> Iterator[tuple[str, Any]]:
-    """What a part of a model saves itself.
+    """The variables that a part of a model saves itself.
 
     Args:
-        path: That of the part, such as `layers/dense`; empty for the model.
-        part: A layer, or what else a model is saved with.
+        path: The part's path, such as `layers/dense`; empty for the model.
+        part: A layer, or another saveable part.
 
     Yields:
         Place and `tf.Variable`.
     """
     for key, variable in _saved_variables(part):
-        held = variable.value if isinstance(variable, keras.Variable) else variable
-        yield f"{path}/vars/{key}" if path else f"vars/{key}", held
+        value = variable.value if isinstance(variable, keras.Variable) else variable
+        yield f"{path}/vars/{key}" if path else f"vars/{key}", value
 
 
 def _saved_variables(layer: Any) -> Iterator[tuple[str, Any]]:
-    """The same by the key in its group."""
+    """The variables that a layer saves itself, by their keys in its group."""
     if not isinstance(layer, keras.layers.Layer):
         return
     saver, loader = type(layer).save_own_variables, type(layer).load_own_variables
@@ -269,8 +269,8 @@ def _saved_variables(layer: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(vars(lookup).get("idf_weights"), tf.Variable):
         yield "idf_weights", lookup.idf_weights
     elif saver is keras.layers.Layer.save_own_variables:
-        held = (*layer._trainable_variables, *layer._non_trainable_variables)
-        yield from ((str(number), variable) for number, variable in enumerate(held))
+        variables = (*layer._trainable_variables, *layer._non_trainable_variables)
+        yield from ((str(number), variable) for number, variable in enumerate(variables))
     elif saver.__module__.startswith("keras.src."):
         mode = getattr(layer, "quantization_mode", None)
         plain = ("kernel", "bias") if mode is None else ()

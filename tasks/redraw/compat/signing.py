@@ -1,4 +1,4 @@
-"""What Redraw uses of model-signing that is not its public API; all of it is that of version 1."""
+"""Uses of model-signing outside of its public API; all of it is that of version 1."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def sha256_digest(sha256: str) -> Any:
-    """A digest that is known, in hexadecimal, as a manifest's item takes it.
+    """A manifest's digest object for a known digest in hexadecimal.
 
-    No public module names the class, and what the public ones take is made of it. It ends with
-    a public name for it.
+    The public classes take objects of a class that no public module exports. It ends with a
+    public name for it.
     """
     from model_signing._hashing.hashing import Digest
 
@@ -17,8 +17,8 @@ def sha256_digest(sha256: str) -> Any:
 
 
 def public_key_of_token(config: Any) -> Any:
-    """The public key of the key in a token that a `model_signing.signing.Config` signs with.
+    """The public key for the token's key that a `model_signing.signing.Config` signs with.
 
-    Its signer has it; no public method gives it. It ends with one that does.
+    Its signer has it, but no public method returns it. It ends with one.
     """
     return config._signer.public_key()

@@ -1,4 +1,4 @@
-"""What Redraw uses of TensorFlow that is not its public API; all of it is that of TensorFlow 2.21."""
+"""Uses of TensorFlow outside of its public API; all of it is that of TensorFlow 2.21."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tensorflow.python.ops.resource_variable_ops import UninitializedVariable as
 from tensorflow.python.saved_model import save
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
-# A variable that has a shape and a dtype and no memory. The public tf.Variable needs an initial value.
-# TensorFlow makes the variables of the graphs that it saves of this class. It ends with a public class.
+# A variable with a shape and a dtype but no memory. The public tf.Variable needs an initial value.
+# TensorFlow uses this class for the variables of the graphs that it saves. It ends with a public class.
 UninitializedVariable = _UninitializedVariable
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """Which part of a partitioned variable one of its variables is.
+    """The part of a partitioned variable that one of its variables holds.
 
     Attributes:
-        full_name: The name of the whole.
-        full_shape: Its shape.
-        offset: Where the part begins.
+        full_name: The name of the whole variable.
+        full_shape: The shape of the whole variable.
+        offset: The beginning of the part in each dimension.
         shape: The part's shape.
     """
 
@@ -38,9 +38,9 @@ class Slice:
 
 
 def saved_slice(variable: Any) -> Slice | None:
-    """Which part of what a TF1 variable is, as a `Saver` asks; None if it is whole.
+    """The slice that a TF1 variable is, which a `Saver` uses; None if it is a whole variable.
 
-    TensorFlow has no public way. It ends with TF1's partitioned variables.
+    TensorFlow has no public API for it. It ends with TF1's partitioned variables.
     """
     info = variable._get_save_slice_info()
     if info is None:
@@ -54,16 +54,16 @@ def saved_slice(variable: Any) -> Slice | None:
 
 
 def partitions(variable: Any) -> Any:
-    """How a `PartitionedVariable` of TF1 is cut; None for any other variable.
+    """The partitions of a TF1 `PartitionedVariable`; None for any other variable.
 
     TF1's class is not public. It ends with TF1's partitioned variables.
     """
-    asked = getattr(variable, "_get_partitions", None)
-    return None if asked is None else asked()
+    get_partitions = getattr(variable, "_get_partitions", None)
+    return None if get_partitions is None else get_partitions()
 
 
 def is_reference(dtype: tf.DType) -> bool:
-    """Whether a tensor of that dtype is a reference, as TF1's first variables and tables are.
+    """Whether a tensor of that dtype is a reference, like TF1's first variables and tables.
 
     `dtype.is_ref` is not public, and comparing with `tf.dtypes` needs a dtype that has no public name.
     """
@@ -71,19 +71,19 @@ def is_reference(dtype: tf.DType) -> bool:
 
 
 def scratch_graph(name: str) -> AbstractContextManager[Any]:
-    """A function's graph to trace in, that nothing runs.
+    """A function's graph for tracing, which never runs.
 
-    A plain `tf.Graph` refuses tensors from outside, which an initializer may use; `tf.__internal__` has no
-    promise to stay. It ends with a public FuncGraph.
+    A plain `tf.Graph` refuses tensors from outside, which an initializer may use; `tf.__internal__` is not a
+    stable API. It ends with a public FuncGraph.
     """
     graph: AbstractContextManager[Any] = tf.__internal__.FuncGraph(name).as_default()
     return graph
 
 
 def build_meta_graph(root: Any, functions: Mapping[str, Any], options: Any) -> tuple[Any, dict[Any, Any]]:
-    """`tf.saved_model.save` in all but its last step, which reads the variables to write a checkpoint.
+    """`tf.saved_model.save` without its last step, which reads the variables to write a checkpoint.
 
-    The public function always writes. It ends with a way to save only a graph.
+    The public function always writes. It ends with a public API to save only a graph.
 
     Args:
         root: The object to save.
@@ -97,28 +97,28 @@ def build_meta_graph(root: Any, functions: Mapping[str, Any], options: Any) -> t
     return meta_graph, assets.asset_filename_map
 
 
-def follow(owner: Any, name: str, held: Any) -> None:
-    """Have checkpoints of an object hold a list or dict under a name, as if it were an attribute.
+def follow(owner: Any, name: str, value: Any) -> None:
+    """Let checkpoints of an object include a list or dict under a name, as if it were an attribute.
 
     Layers of Keras 3 keep TensorFlow from following their lists and dicts, and an attribute that
     TensorFlow follows cannot be added to them. It ends with a Keras that follows its own.
     """
-    owner._track_trackable(tf.__internal__.tracking.wrap(held), name, overwrite=True)
+    owner._track_trackable(tf.__internal__.tracking.wrap(value), name, overwrite=True)
 
 
 def fingerprint(folder: Path) -> bytes:
-    """A `FingerprintDef` of a SavedModel's files, as `tf.saved_model.save` writes it.
+    """A `FingerprintDef` of a SavedModel's files, the same that `tf.saved_model.save` writes.
 
-    The public `tf.saved_model.experimental.read_fingerprint` reads one and makes none.
+    The public `tf.saved_model.experimental.read_fingerprint` only reads one.
     """
-    made: bytes = fingerprinting.CreateFingerprintDef(str(folder))
-    return made
+    definition: bytes = fingerprinting.CreateFingerprintDef(str(folder))
+    return definition
 
 
 def flat_function(function: Any) -> tuple[Any, Mapping[str, str]]:
-    """A function's body as a graph; what it calls has to be known to the default graph.
+    """A function's body as a graph; the default graph has to contain the functions that it calls.
 
-    `tf.function` can only call one. It ends with a public way to open a function of a SavedModel.
+    `tf.function` can only call one. It ends with a public API to open a function of a SavedModel.
 
     Returns:
         The GraphDef, its arguments as placeholders, and the function's names of tensors to the graph's.
@@ -128,9 +128,9 @@ def flat_function(function: Any) -> tuple[Any, Mapping[str, str]]:
 
 
 def hide_accelerators() -> None:
-    """Let this process draw as where there is no GPU and no TPU: Keras draws other operations for them.
+    """Hide GPUs and TPUs from this process, because Keras builds other operations for them.
 
-    TensorFlow refuses it once it has looked for devices; the check `accelerator-ops` finds what came of it.
+    TensorFlow refuses it after it has listed devices; the check `accelerator-ops` finds such operations.
     """
     for kind in ("GPU", "TPU"):
         with contextlib.suppress(RuntimeError):
@@ -138,25 +138,25 @@ def hide_accelerators() -> None:
 
 
 def is_trackable(network: Any) -> bool:
-    """Whether TensorFlow saves what the object holds; the class `Trackable` is not public."""
+    """Whether TensorFlow saves the object's attributes; the class `Trackable` is not public."""
     return hasattr(network, "_trackable_children")
 
 
 def copy_to_cpu(variable: tf.Variable, copies: dict[Any, Any]) -> Any:
-    """Copy a variable's value for an asynchronous checkpoint, as TensorFlow's own hook does.
+    """Copy a variable's value for an asynchronous checkpoint by TensorFlow's own hook.
 
     Args:
         variable: The variable.
-        copies: Variable to its copy, which is added.
+        copies: Variable to its copy; this copy is added.
     """
     variable._copy_trackable_to_cpu(copies)
     return copies[variable]
 
 
 def mark_slice(variable: Any, part: Slice) -> None:
-    """Say of a TF1 variable which part of what it is, as `get_variable` does with a partitioner.
+    """Mark a TF1 variable as a slice, which `get_variable` does with a partitioner.
 
-    TensorFlow has no public way for parts that were cut before. It ends with TF1's partitioned variables.
+    TensorFlow has no public API for existing parts. It ends with TF1's partitioned variables.
     """
     info = tf.Variable.SaveSliceInfo(
         full_name=part.full_name,

@@ -86,7 +86,7 @@ class RecordedDefinition(GraphFunctionDefinition):
         Raises:
             InvalidDefinition: The recording cannot be served like this; the message says why.
         """
-        from redraw.recorded.redrawing import Asked, redraw_recording
+        from redraw.recorded.redrawing import Selection, redraw_recording
 
         shapes = {
             self.cut_of(signature, name): spec.shape
@@ -94,7 +94,9 @@ class RecordedDefinition(GraphFunctionDefinition):
             for name, spec in entry.inputs.items()
         }
         inputs = {name: (tensor, shapes.get(name)) for name, tensor in self.inputs.items()}
-        choices = Asked(inputs=inputs, outputs=self.outputs, constants=self.constants, kept=self.stateful_ops)
+        choices = Selection(
+            inputs=inputs, outputs=self.outputs, constants=self.constants, random_ops=self.stateful_ops
+        )
         return redraw_recording(self.opened, choices)
 
     def cut_of(self, signature: str, name: str) -> str:

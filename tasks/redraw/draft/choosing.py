@@ -11,7 +11,7 @@ from redraw.recorded.branches import with_pivots
 from redraw.recorded.graph import Graph, full_name
 from redraw.recorded.nodes import node_name
 from redraw.recorded.reading import Recording
-from redraw.recorded.redrawing import Asked, Redrawn, open_graph, recorded_shape, redraw_recording
+from redraw.recorded.redrawing import Redrawn, Selection, open_graph, recorded_shape, redraw_recording
 from redraw.recorded.roles import Roles, find_roles
 from redraw.recorded.shapes import Shape
 
@@ -49,7 +49,7 @@ class Choice:
             signature with all of them.
     """
 
-    asked: Asked
+    asked: Selection
     redrawn: Redrawn
     roles: Roles
     notes: tuple[str, ...]
@@ -83,7 +83,7 @@ def choose(
     shaped = {
         name: (tensor, shape or _batch_shape(graph, name, inputs)) for name, (tensor, shape) in inputs.items()
     }
-    asked = Asked(inputs=shaped, outputs=outputs, constants=constants)
+    asked = Selection(inputs=shaped, outputs=outputs, constants=constants)
     return _with_flags(recording, asked, roles)
 
 
@@ -146,7 +146,7 @@ def _format_input(name: str, tensor: str, shape: Shape) -> str:
     return f"{name}={tensor}[{sizes}]" if sizes else f"{name}={tensor}"
 
 
-def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
+def _with_flags(recording: Recording, asked: Selection, roles: Roles) -> Choice:
     """Set each flag to the value with which the outputs need fewer training-only operations."""
     constants, notes = dict(asked.constants), list[str]()
     redrawn: Redrawn | None = None
@@ -176,7 +176,7 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
                 [("false", _format_count(tried[False])), ("true", _format_count(tried[True]))],
                 node_name(flag),
             )
-    settled = Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
+    settled = Selection(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
     return Choice(
         asked=settled,
         redrawn=redrawn or redraw_recording(recording, settled),
@@ -186,12 +186,12 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
 
 
 def _try_constants(
-    recording: Recording, asked: Asked, constants: Mapping[str, Any]
+    recording: Recording, asked: Selection, constants: Mapping[str, Any]
 ) -> tuple[int | None, Redrawn | None]:
     """The number of training-only parts that are left, and the redrawn graph; None if it is refused."""
     try:
         redrawn = redraw_recording(
-            recording, Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
+            recording, Selection(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
         )
     except InvalidDefinition:
         return None, None
@@ -202,7 +202,7 @@ def _format_count(count: int | None) -> str:
     return "refused" if count is None else f"{count} parts of training reached"
 
 
-def _needed(recording: Recording, asked: Asked, constants: Mapping[str, Any]) -> set[str]:
+def _needed(recording: Recording, asked: Selection, constants: Mapping[str, Any]) -> set[str]:
     """The tensors without a value that the outputs need."""
     graph = open_graph(recording)
     cuts = [node_name(tensor) for tensor, _ in asked.inputs.values()]

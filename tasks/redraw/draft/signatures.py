@@ -8,7 +8,7 @@ from typing import Any
 from redraw.draft.choosing import Choice
 from redraw.errors import InvalidDefinition, short_list
 from redraw.recorded.reading import Recording
-from redraw.recorded.redrawing import Asked, redraw_recording
+from redraw.recorded.redrawing import Selection, redraw_recording
 from redraw.recorded.roles import Roles
 from redraw.recorded.shapes import Shape
 
@@ -42,11 +42,11 @@ def choose_signatures(
     where = str(recording.uri)
     asked_inputs, input_keys = _keyed(where, "input", inputs)
     asked_outputs, output_keys = _keyed(where, "output", outputs)
-    asked = Asked(
+    asked = Selection(
         inputs=asked_inputs,
         outputs={key: tensor for key, (tensor, _) in asked_outputs.items()},
         constants=constants,
-        kept=stateful_ops,
+        random_ops=stateful_ops,
     )
     redrawn = redraw_recording(recording, asked)
     empty = sorted(variable.node for variable in redrawn.variables if not variable.saved)

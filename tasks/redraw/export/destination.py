@@ -1,4 +1,4 @@
-"""Where an export goes: a folder of this machine, or by way of one into a bucket."""
+"""The destination of an export: a local folder, or a bucket by way of a scratch folder."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Destination:
     """The place of one export.
 
     Attributes:
-        uri: Where it is in the end, in any working directory.
-        folder: Where it is made; the same, or a folder of scratch.
+        uri: Its final, absolute place.
+        folder: The local folder that it is written to; the same place, or scratch for a bucket.
     """
 
     uri: Uri
@@ -41,23 +41,23 @@ class Destination:
 
     @property
     def remote(self) -> bool:
-        """Whether it is sent to a bucket."""
+        """Whether it is uploaded to a bucket."""
         return self.uri.is_bucket
 
     def put(self, partial: Path, exported: ExportedModel, ledger: Ledger, files: Iterable[TreeFile]) -> None:
-        """Put a whole export in its place, with its records next to it.
+        """Put a complete export in its place, with its records next to it.
 
-        On this machine the folder comes last: without records it would look like an export that nothing
-        explains. In a bucket, which has no folders, the export's own record does: it is what is asked for.
+        Locally the folder comes last, so that no folder is ever without records. In a bucket, which
+        has no folders, the export's own record comes last, because readers look for it first.
 
         Args:
             partial: The folder that it was made in.
             exported: Its record.
             ledger: Where its values came from.
-            files: What is in the folder.
+            files: The files in the folder.
 
         Raises:
-            ObjectConflict: Something else is there meanwhile.
+            ObjectConflict: Another object was created there meanwhile.
             StorageError: The bucket cannot be written to.
         """
         files = tuple(files)
@@ -76,12 +76,17 @@ class Destination:
                 storage.create(uri.removeprefix(f"{self.uri.parent}/"), content)
 
     def put_files(self, partial: Path, files: Iterable[TreeFile]) -> None:
-        """Put a whole folder in its place, without records; raises as `put`."""
+        """Put a complete folder in its place, without records.
+
+        Raises:
+            ObjectConflict: Another object was created there meanwhile.
+            StorageError: The bucket cannot be written to.
+        """
         if not self.remote:
             partial.rename(self.folder)
             return
-        moved = (replace(file, path=partial / file.name) for file in files)
-        upload_tree(open_storage(self.uri.parent), self.uri.name, moved)
+        uploads = (replace(file, path=partial / file.name) for file in files)
+        upload_tree(open_storage(self.uri.parent), self.uri.name, uploads)
 
 
 @contextlib.contextmanager
@@ -95,7 +100,7 @@ def open_destination(out: Uri) -> Iterator[Destination]:
         The place.
 
     Raises:
-        OutputExists: Something is there.
+        OutputExists: The place is not empty.
         InvalidName: TensorFlow would read the local folder's path as a pattern.
         StorageError: The bucket cannot be read.
     """
@@ -116,7 +121,7 @@ def open_destination(out: Uri) -> Iterator[Destination]:
 
 
 def _keep_other_files(record: Path) -> None:
-    """Refuse to write the export's record over something else, such as an index of Keras' weights."""
+    """Refuse to overwrite a file that is not an export's record, such as an index of Keras' weights."""
     if not record.exists():
         return
     try:
@@ -139,14 +144,14 @@ def _exists(uri: Uri) -> OutputExists:
 def partial_folder(out: Path) -> Iterator[Path]:
     """Make a folder next to `out` to write in, and remove it if it was not renamed.
 
-    What exports to the same place have left that were killed is removed as well: a folder
-    is locked by the process that writes in it, and the lock goes with the process.
+    It also removes the folders of killed exports to the same place: a process locks the
+    folder that it writes in, and the lock ends with the process.
 
     Args:
-        out: Where the folder is to be renamed to.
+        out: The folder's final name.
 
     Yields:
-        The folder, empty, with permissions that the umask gives.
+        The empty folder, with permissions according to the umask.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out)

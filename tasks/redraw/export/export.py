@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 def export_model(request: ExportRequest) -> ExportedModel:
     """Export a checkpoint as a SavedModel with every signature of its definition.
 
-    The folder appears under its name when it is complete, and not before.
+    The folder appears under its name only when it is complete.
 
     Args:
         request: The model, the checkpoint, the output folder, and which weights to serve.
@@ -37,26 +37,30 @@ def export_model(request: ExportRequest) -> ExportedModel:
     Raises:
         UnknownModel: No definition of that name.
         InvalidDefinition: The definition cannot be drawn.
-        OutputExists: The output folder holds something.
+        OutputExists: The output folder is not empty.
         CheckpointNotFound: There is no checkpoint.
-        CheckpointCorrupt: The checkpoint is not whole.
+        CheckpointCorrupt: The checkpoint is damaged.
         CheckpointMismatch: It is of another model, or a served variable is not in it.
-        NonFiniteWeights: A served variable holds NaN or infinity, which was not allowed.
+        NonFiniteWeights: A served variable has NaN or infinity, which was not allowed.
         DiskFull: No space for the SavedModel.
     """
     return Exporter().export(request)
 
 
 class Exporter:
-    """Exports any number of checkpoints; only their weights move where the graph is drawn already."""
+    """Exports any number of checkpoints and draws each graph only once."""
 
     def __init__(self) -> None:
-        """Draw from now on as where there is no GPU, whatever this machine has."""
+        """Hide accelerators, so that the graph does not depend on this machine."""
         hide_accelerators()
         self._models: dict[str, PreparedModel] = {}
 
     def export(self, request: ExportRequest) -> ExportedModel:
-        """Export one checkpoint; raises as `export_model`."""
+        """Export one checkpoint.
+
+        Raises:
+            RedrawError: It cannot be exported, for one of the reasons that `export_model` lists.
+        """
         find_model(request.model)
         started = time.monotonic()
         with open_destination(request.out) as place, writing_to(place.folder):
@@ -67,7 +71,7 @@ class Exporter:
             weights = request.weights or model.definition.weights
             logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
             with partial_folder(place.folder) as partial:
-                with _explaining_choice(model.definition, checkpoint):
+                with _name_definition_in_errors(model.definition, checkpoint):
                     ledger, digests = model.write(
                         source, weights, partial, allow_non_finite=request.allow_non_finite
                     )
@@ -85,7 +89,7 @@ class Exporter:
         return exported
 
     def maker(self, model: str, trained_at: str | None = None) -> MadeBy:
-        """The code that exports a model now.
+        """Describe the code that exports a model now.
 
         Args:
             model: The definition's name.
@@ -98,16 +102,16 @@ class Exporter:
         return self._prepared(model, trained_at).made_now()
 
     def _prepared(self, model: str, trained_at: str | None = None) -> PreparedModel:
-        found = find_model(model) if trained_at is None else find_fitting(model, trained_at)
-        if found.module not in self._models:
+        entry = find_model(model) if trained_at is None else find_fitting(model, trained_at)
+        if entry.module not in self._models:
             definition = load_definition(model) if trained_at is None else definition_for(model, trained_at)
-            self._models[found.module] = PreparedModel(definition)
-        return self._models[found.module]
+            self._models[entry.module] = PreparedModel(definition)
+        return self._models[entry.module]
 
 
 @contextlib.contextmanager
-def _explaining_choice(definition: ModelDefinition, checkpoint: Checkpoint) -> Iterator[None]:
-    """Say which of a model's definitions a checkpoint does not fit, where it has several."""
+def _name_definition_in_errors(definition: ModelDefinition, checkpoint: Checkpoint) -> Iterator[None]:
+    """Add to an error which of a model's several definitions the checkpoint does not match."""
     try:
         yield
     except CheckpointMismatch as err:

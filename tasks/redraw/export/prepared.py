@@ -1,4 +1,4 @@
-"""A definition made ready for any number of exports: what does not depend on the values is had once."""
+"""Prepare a definition for any number of exports; whatever does not depend on values is done once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from redraw.export.weights.ledger import Ledger, note_non_finite, note_saved_key
 from redraw.export.weights.mapping import map_checkpoint
 from redraw.export.weights.numbered_averages import find_numbered_averages
 from redraw.export.weights.renaming import rename
-from redraw.export.weights.wanted import Wanted
+from redraw.export.weights.request import WeightsRequest
 from redraw.networks.outputs import check_outputs
 from redraw.records import MadeBy, WeightsKind
 from redraw.records.times import now
@@ -44,8 +44,8 @@ class PreparedModel:
         self._warm_up: bytes | None = None
 
     @cached_property
-    def drawn(self) -> DrawnGraph:
-        """The graph that serves."""
+    def graph(self) -> DrawnGraph:
+        """The graph for serving."""
         return draw_graph(self.definition)
 
     @cached_property
@@ -53,71 +53,71 @@ class PreparedModel:
         return describe_maker(self.definition)
 
     def made_now(self) -> MadeBy:
-        """The code that exports, and the time."""
+        """The exporting code, and the current time."""
         return replace(self._maker, exported_at=now())
 
     def write(
         self, source: CheckpointSource, weights: WeightsKind, folder: Path, *, allow_non_finite: bool
     ) -> tuple[Ledger, Mapping[Path, Checksums]]:
-        """Put a checkpoint's weights under the graph.
+        """Write a SavedModel of the graph with a checkpoint's weights.
 
         Args:
             source: The checkpoint.
-            weights: Which of its weights.
-            folder: Where the SavedModel goes; it exists.
+            weights: Which of its weights to serve.
+            folder: The SavedModel's folder; it exists.
             allow_non_finite: Whether weights may be NaN or infinite.
 
         Returns:
-            The restore ledger, and checksums of files that are known from writing them.
+            The restore ledger, and checksums of files that were computed while writing.
 
         Raises:
             InvalidDefinition: The definition cannot be drawn.
             CheckpointMismatch: A served variable has no source in the checkpoint.
             CheckpointCorrupt: A tensor differs from its checksum.
-            NonFiniteWeights: There are some, and they are not allowed.
-            DiskFull: There is no room for the weights; none was moved yet.
+            NonFiniteWeights: Weights are NaN or infinite, which is not allowed.
+            DiskFull: There is no room for the weights; none was copied yet.
         """
-        source = join_parts(source, self._asked_for())
+        source = join_parts(source, self._shapes_by_key())
         ledger = self._map(source, weights)
         _demand_updated(self.definition, ledger, source)
         demand_room(folder, ledger.served_bytes)
-        written = write_saved_model(self.drawn, ledger, source, folder)
-        ledger = note_non_finite(ledger, written.non_finite, allowed=allow_non_finite)
+        saved = write_saved_model(self.graph, ledger, source, folder)
+        ledger = note_non_finite(ledger, saved.non_finite, allowed=allow_non_finite)
         self._write_warm_up(folder)
-        return ledger, written.digests
+        return ledger, saved.digests
 
     def _map(self, source: CheckpointSource, weights: WeightsKind) -> Ledger:
-        """The ledger; that of the export before where the checkpoints have the same tensors."""
+        """The ledger; reuses that of the previous export if the checkpoints have the same tensors."""
         layout = _layout(source, weights)
         if layout is not None and self._mapped is not None and self._mapped[0] == layout:
             return self._mapped[1]
-        ledger = map_checkpoint(self._wanted(weights, source), source)
-        ledger = note_saved_keys(ledger, {variable.name: variable.key for variable in self.drawn.variables})
-        # After the weights: a network that is not the checkpoint's is recognized by these first.
-        _check_answers(self.definition, self.drawn.meta_graph)
+        ledger = map_checkpoint(self._weights_request(weights, source), source)
+        ledger = note_saved_keys(ledger, {variable.name: variable.key for variable in self.graph.variables})
+        # After the weights, because these recognize a network that is not the checkpoint's first.
+        _check_outputs(self.definition, self.graph.meta_graph)
         self._mapped = (layout, ledger)
         return ledger
 
-    def _asked_for(self) -> dict[str, tuple[int, ...]]:
-        """What the checkpoint calls the network's variables if it knows them by name, and their shapes."""
-        variables = (*self.drawn.variables, *self.drawn.unreached)
+    def _shapes_by_key(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the network's variables by their names in the checkpoint."""
+        variables = (*self.graph.variables, *self.graph.unreached)
         return {rename(v.name, self.definition.renames) or v.name: v.shape for v in variables}
 
-    def _wanted(self, weights: WeightsKind, source: CheckpointSource) -> Wanted:
-        drawn, definition = self.drawn, self.definition
-        return Wanted(
-            variables=[variable for variable in drawn.variables if variable.value is None],
-            unreached=drawn.unreached,
+    def _weights_request(self, weights: WeightsKind, source: CheckpointSource) -> WeightsRequest:
+        graph, definition = self.graph, self.definition
+        return WeightsRequest(
+            variables=[variable for variable in graph.variables if variable.value is None],
+            unreached=graph.unreached,
             weights=weights,
-            known_by=drawn.known_by,
-            structure_places=drawn.structure_places,
-            saved_places=drawn.saved_places,
-            former_places=drawn.former_places,
-            object_places=drawn.object_places,
-            order_places=drawn.order_places,
-            former_orders=drawn.former_orders,
-            own_names=drawn.own_names,
-            averages=find_numbered_averages(drawn, source) if weights == "average" else {},
+            known_by=graph.known_by,
+            structure_places=graph.structure_places,
+            saved_places=graph.saved_places,
+            former_places=graph.former_places,
+            object_places=graph.object_places,
+            order_places=graph.order_places,
+            former_orders=graph.former_orders,
+            own_names=graph.own_names,
+            averages=find_numbered_averages(graph, source) if weights == "average" else {},
             renames=definition.renames,
             training_only=definition.training_only,
             roots=definition.checkpoint_roots,
@@ -133,7 +133,7 @@ class PreparedModel:
 
 
 def _layout(source: CheckpointSource, weights: WeightsKind) -> Any:
-    """All that mapping looks at; None for an archive, whose configuration counts as well."""
+    """All that the mapping depends on; None if that is more than the tensors, as for an archive."""
     if source.format != "tensor_bundle":
         return None
     forms = {key: (entry.dtype, entry.shape) for key, entry in source.entries.items()}
@@ -162,8 +162,8 @@ def _write_requests(definition: ModelDefinition, folder: Path) -> None:
             writer.write(log.SerializeToString(deterministic=True))
 
 
-def _check_answers(definition: ModelDefinition, meta_graph: Any) -> None:
-    """Compare the outputs of every signature with what the definition says of them."""
+def _check_outputs(definition: ModelDefinition, meta_graph: Any) -> None:
+    """Compare the outputs of every signature with the definition."""
     where = f"{type(definition).__module__}.{type(definition).__name__}.serve"
     for name, signature in definition.signatures.items():
         infos = meta_graph.signature_def[name].outputs
@@ -174,21 +174,23 @@ def _check_answers(definition: ModelDefinition, meta_graph: Any) -> None:
 
 
 def _demand_updated(definition: ModelDefinition, ledger: Ledger, source: CheckpointSource) -> None:
-    """Refuse moving averages that are what they were before the first step: training never updated them."""
+    """Refuse moving averages with their initial values, which training never updated."""
     if not isinstance(definition, RecordedDefinition):
         return
-    keys = {served.variable: served.key for served in ledger.served}
-    names = {variable.node: variable.key for variable in definition.redrawn.variables}
+    keys_by_variable = {served.variable: served.key for served in ledger.served}
+    keys_by_node = {variable.node: variable.key for variable in definition.redrawn.variables}
     untouched = [
         average.variable
         for average in definition.redrawn.averages
         if average.initial is not None
-        and np.array_equal(source.read_array(keys[names[average.variable]]), average.initial)
+        and np.array_equal(
+            source.read_array(keys_by_variable[keys_by_node[average.variable]]), average.initial
+        )
     ]
     if untouched:
-        shown = short_list(untouched, "moving averages that training never updated")
+        names = short_list(untouched, "moving averages that training never updated")
         raise CheckpointMismatch(
             f"{source.uri}: expected moving averages that training updated, got the initial values in"
-            f" {shown}: nobody ran the update operations (UPDATE_OPS), so that"
+            f" {names}: training did not run the update operations (UPDATE_OPS), so"
             " there is nothing to serve in place of the batch's statistics. Choose another checkpoint."
         )

@@ -1,4 +1,4 @@
-"""The code that makes an export: its digest, its commit, and the versions of what it runs on."""
+"""Describe the code that makes an export: its digest, its commit, and versions of libraries."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _GIT_SECONDS = 20
 
 
 def describe_maker(definition: ModelDefinition) -> MadeBy:
-    """Say which code makes an export.
+    """Describe the code that makes an export.
 
     Returns:
-        The digest of its sources, where they were checked out, and the versions that matter.
+        The digest of its sources, their commit, and versions of libraries.
     """
     kind = type(definition)
     module = Path(inspect.getfile(kind))
@@ -44,16 +44,16 @@ def describe_maker(definition: ModelDefinition) -> MadeBy:
 
 
 def digest_sources(module: Path, *, packaged: bool = True) -> str:
-    """SHA-256, in hex, of what a definition is written in.
+    """SHA-256, in hex, of a definition's source files.
 
-    That is its module, and of its package what is no model of its own: `__init__`, the
-    modules with a leading underscore, and inner packages. So a change of another model in
-    the package alters nothing.
+    These are its module and the shared files of its package: `__init__`, modules with a
+    leading underscore, and inner packages. So a change of another model in the package does
+    not change the digest.
 
     Args:
         module: The definition's file.
-        packaged: Whether it belongs to a package. Where it does not, its folder may be a home
-            directory, or all of `site-packages`, and nothing else in it counts.
+        packaged: Whether it belongs to a package. If not, its folder may be a home directory or
+            all of `site-packages`, and only the module counts.
 
     Returns:
         The digest over the files' names in the package and their contents.
@@ -77,10 +77,10 @@ def _common_sources(package: Path) -> set[Path]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says of a folder; None where it is no repository, or there is no git."""
+    """The output of a git command in a folder; None without a repository or git."""
     command = ["git", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS)  # noqa: S603
+        result = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return result.stdout.strip() if result.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""The checkpoint that an export is made of: from the catalogue, or files that nobody recorded."""
+"""Open the checkpoint of an export: from the catalogue, or from files without a record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redraw.errors import CheckpointCorrupt, CheckpointMismatch
 from redraw.records import Checkpoint
 from redraw.requests import ExportRequest
 
-# Their code is in the archive itself, as Python's byte code or as a name to import.
+# Classes whose code is in the archive itself, as Python's byte code or as a name to import.
 _CODE = {"Lambda", "__lambda__", "function"}
 
 
@@ -23,24 +23,24 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
 
     Args:
         request: Its `checkpoint` is a record, a folder of the catalogue, or any checkpoint's
-            URI, of whose several its `step` chooses.
+            URI; its `step` chooses one of several.
 
     Returns:
         The checkpoint, and its record: the catalogue's, or one made from the files.
 
     Raises:
         CheckpointNotFound: There is none.
-        CheckpointCorrupt: It is damaged, or not the one that its record speaks of.
+        CheckpointCorrupt: It is damaged, or does not match its record.
         CheckpointMismatch: It is of another model.
         StorageError: The bucket cannot be read.
     """
-    given = request.checkpoint
-    record = given if isinstance(given, Checkpoint) else find_record(given)
+    checkpoint = request.checkpoint
+    record = checkpoint if isinstance(checkpoint, Checkpoint) else find_record(checkpoint)
     if record is None:
-        source = open_checkpoint(str(given), request.step)
-        bare = describe_bare(source, request.model)
-        # A local path that holds in any working directory.
-        return source, replace(bare, uri=bare.uri.absolute())
+        source = open_checkpoint(str(checkpoint), request.step)
+        unrecorded = describe_bare(source, request.model)
+        # An absolute path, which is valid in any working directory.
+        return source, replace(unrecorded, uri=unrecorded.uri.absolute())
     demand_model(record, request.model)
     source = open_checkpoint(record.files_uri)
     if source.digest() != record.digest:
@@ -52,13 +52,13 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
 
 
 def refuse_code(source: CheckpointSource) -> None:
-    """Refuse an archive whose model needs code that this process does not have by other ways.
+    """Refuse an archive whose model needs code that this process has not registered.
 
-    Nothing of it would run here; but the network that the definition draws is then not
-    the one that was saved, and nobody has said that it computes the same.
+    The code would not run here, but the definition's network may then differ from the saved
+    one, and nothing shows that it computes the same.
 
     Args:
-        source: The checkpoint; the definition that is to draw it has been imported.
+        source: The checkpoint; its definition has been imported.
 
     Raises:
         CheckpointMismatch: It is such an archive.

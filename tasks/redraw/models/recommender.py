@@ -1,11 +1,11 @@
 """Whether a user will like an item: one wide embedding table, of any number of rows.
 
-Users and items are hashed into rows of the same table, as it is done where there are too
-many of them to list. `REDRAW_RECOMMENDER_ROWS` sets the number of rows (default 20,000,
+Users and items are hashed into rows of the same table, as is usual if there are too many
+to list. `REDRAW_RECOMMENDER_ROWS` sets the number of rows (default 20,000,
 at least 10,000): a row has 16 float32, so a million rows are 64 MB, and 192 MB in a
-checkpoint with Adam's slots. `REDRAW_RECOMMENDER_PARTS` cuts the table into so many variables (default 1):
-each is a data file of its own, and goes to the bucket next to the others. Every stage of a run needs the
-same numbers.
+checkpoint with Adam's slots. `REDRAW_RECOMMENDER_PARTS` sets the number of variables that the table is cut
+into (default 1): each has its own data file, and they are uploaded in parallel. Every stage of a run needs
+the same numbers.
 
 The likings are synthetic, from a fixed seed: 300 users and 200 items have three hidden
 traits each, and a user likes an item whose traits agree with the user's.
@@ -43,9 +43,9 @@ class PartitionedTable(keras.layers.Layer):
     """An embedding table in several variables, each with a range of the rows.
 
     Args:
-        rows: Of all parts.
-        parts: How many there are; the first ones have a row more where they cannot be alike.
-        name: The layer's.
+        rows: The number of rows in all parts.
+        parts: The number of parts; the first ones have one more row if the rows do not divide evenly.
+        name: The layer's name.
     """
 
     def __init__(self, rows: int, parts: int, name: str) -> None:
@@ -53,7 +53,7 @@ class PartitionedTable(keras.layers.Layer):
         self._sizes = [rows // parts + (part < rows % parts) for part in range(parts)]
 
     def build(self, input_shape: Any) -> None:
-        """Make the variables, each an attribute: Keras keeps a list of them out of the object graph."""
+        """Create the variables as attributes, because Keras leaves a list out of the object graph."""
         for part, size in enumerate(self._sizes):
             weight = self.add_weight(name=f"part_{part}", shape=(size, _WIDTH), initializer="uniform")
             setattr(self, f"part_{part}", weight)
@@ -122,7 +122,7 @@ class Recommender(ModelDefinition):
         return keras.optimizers.Adam(5e-3)
 
     def metrics(self) -> Mapping[str, keras.metrics.Metric]:
-        """The share of pairs that are judged rightly."""
+        """The share of correct verdicts."""
         return {"accuracy": keras.metrics.BinaryAccuracy(threshold=0.0)}
 
     def golden_examples(self) -> Mapping[str, GoldenExamples]:

@@ -1,8 +1,8 @@
 """Which department a customer's message is for: strings in, a vocabulary file as an asset.
 
-240 messages, written for this model, in `data/support_requests.tsv`; every fifth is held
-out. Their words stand in `data/support_vocabulary.txt`, one a line, which the SavedModel
-carries in its `assets/`: a server needs neither this package nor Python to tell words apart.
+240 messages, written for this model, are in `data/support_requests.tsv`; every fifth is held
+out. Their words are in `data/support_vocabulary.txt`, one on each line. The SavedModel has
+this file in its `assets/`, so a server needs neither this package nor Python to look words up.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DATA = Path(__file__).with_name("data")
 _VOCABULARY = _DATA / "support_vocabulary.txt"
 _TOPICS = ("billing", "delivery", "technical", "praise")
 _HELD_OUT_EVERY = 5  # the messages come sorted by topic, so this takes 12 of each
-_WORDS = 24  # in a message; what follows is left out
+_WORDS = 24  # of a message; further words are ignored
 _SEED = 5
 
 
@@ -78,7 +78,7 @@ class TextClassifier(ModelDefinition):
         return keras.Model(text, keras.layers.Dense(len(_TOPICS), name="logits")(hidden), name="text")
 
     def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Answer the likeliest topic by its name."""
+        """Return the name of the likeliest topic."""
         logits = network(inputs["text"], training=False)
         topic = tf.gather(tf.constant(_TOPICS), tf.argmax(logits, axis=-1))
         return {"topic": topic, "probabilities": tf.nn.softmax(logits)}

@@ -1,1 +1,1 @@
-"""Networks of every kind behind one face: Keras models, `tf.Module`s and TF1 graph functions."""
+"""Networks of every kind behind one interface: Keras models, `tf.Module`s and TF1 graph functions."""

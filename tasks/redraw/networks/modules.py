@@ -1,8 +1,8 @@
-"""Networks of any kind, drawn and compared by the names of their variables.
+"""Build networks of any kind, and compare them by the names of their variables.
 
-Keras models are known by their variables' paths (`conv_1/kernel`), which do not
-change when a layer without weights is left out; `tf.Module`s by the path of
-attributes that leads to each variable (`layers/0/kernel`).
+The names of a Keras model are its variables' paths (`conv_1/kernel`), which do not change
+if a layer without weights is left out. The names of a `tf.Module` are the paths of
+attributes to each variable (`layers/0/kernel`).
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from redraw.networks.containers import follow_containers
 def draw_network(
     definition: ModelDefinition, mode: Mode, scope: AbstractContextManager[None] | None = None
 ) -> Any:
-    """Call the definition's `build`, with Keras' automatic layer names starting afresh.
+    """Call the definition's `build` after resetting Keras' counters of layer names.
 
     Args:
         definition: The model.
-        mode: What the graph is for.
-        scope: What `build` runs in, such as a variable creator scope. It is entered here, for
-            starting afresh ends those that are entered before.
+        mode: The purpose of the graph.
+        scope: The scope for `build`, such as a variable creator scope. It is entered here,
+            because the reset ends scopes that were entered before.
 
     Returns:
         The network: callable, with `variables`.
 
     Raises:
-        InvalidDefinition: `build` raises, or returns something that is no network.
+        InvalidDefinition: `build` raises, or does not return a network.
     """
-    # Automatic names ("dense_1") count up through a process; a network drawn twice has to
-    # come out with the same names, for names say which weights belong where.
+    # Automatic names ("dense_1") have a counter of the process. A network that is built twice
+    # needs the same names, because names assign the weights.
     keras.backend.clear_session(free_memory=False)
     where = f"{type(definition).__module__}.{type(definition).__name__}.build({mode})"
     with running_user_code(where), scope or contextlib.nullcontext():
@@ -58,15 +58,15 @@ def draw_network(
 def build_layers(
     definition: ModelDefinition, network: Any, mode: Mode, scope: AbstractContextManager[None]
 ) -> None:
-    """Have layers make their variables that Keras makes when they are first called.
+    """Let layers create the variables that Keras creates at their first call.
 
-    An optimizer, an average and a copy of the weights see only variables that exist.
+    An optimizer, an average and a copy of the weights only include existing variables.
 
     Args:
         definition: The model.
-        network: What it drew for the mode.
-        mode: What the graph is for.
-        scope: What `build` ran in.
+        network: Its network for the mode.
+        mode: The purpose of the graph.
+        scope: The scope in which `build` ran.
 
     Raises:
         InvalidDefinition: `call` raises.
@@ -81,30 +81,30 @@ def build_layers(
 
 
 def weights_by_name(network: Any) -> dict[str, Any]:
-    """The variables that hold weights, as `tf.Variable`s under their names.
+    """The variables that hold weights, by name, as `tf.Variable`s.
 
-    The states of random generators (dropout keeps one) are left out: they are no weights. Variables of
-    one name are distinguished by the layers that lead to them, `left/dense/kernel`; what a Keras layer holds
-    without Keras' knowledge, a bare `tf.Variable`, is named after its layer and its attribute.
+    The states of random generators, such as that of dropout, are not included. Variables with the same name
+    are distinguished by the layers that contain them, `left/dense/kernel`. A bare `tf.Variable` of a Keras
+    layer, which Keras does not track, is named after its layer and its attribute.
     """
     named = _named_by_keras(network) if known_by_own_names(network) else dict(_variables_by_path(network))
     return {name: variable for name, variable in named.items() if not is_random_state(name)}
 
 
 def bare_variables(network: Any) -> dict[str, Any]:
-    """The `tf.Variable`s that layers of Keras hold without its knowledge, by their names; it trains none."""
+    """The `tf.Variable`s of Keras' layers that Keras does not track or train, by name."""
     if not known_by_own_names(network):
         return {}
-    known = {id(variable.value) for variable in network.variables}
-    return {name: v for name, v in weights_by_name(network).items() if id(v) not in known}
+    known_to_keras = {id(variable.value) for variable in network.variables}
+    return {name: v for name, v in weights_by_name(network).items() if id(v) not in known_to_keras}
 
 
 def demand_trainable(network: Any) -> None:
-    """Demand that Keras knows every weight of a network that training would change.
+    """Check that Keras tracks every trainable weight of a network.
 
     Raises:
-        InvalidDefinition: A layer holds one that Keras neither trains nor saves, or that no checkpoint
-            of the training would hold.
+        InvalidDefinition: A layer has a weight that Keras neither trains nor saves, or that a
+            checkpoint of the training would not include.
     """
     lost = [name for name, variable in bare_variables(network).items() if variable.trainable]
     saved = {id(v) for _, v in _variables_by_path(network)}
@@ -124,13 +124,13 @@ def demand_trainable(network: Any) -> None:
 
 
 def trainable_weights(network: Any) -> list[Any]:
-    """What training changes, in an order that stays; of a `tf.Module` also what Keras' layers in it hold."""
+    """The trainable weights in a stable order, including those of Keras' layers in a `tf.Module`."""
     if known_by_own_names(network):
         return list(network.trainable_variables)
-    held = list(_held_by_path(network))
-    if not any(isinstance(variable, keras.Variable) for _, variable in held):
+    variables = list(_variables_below(network))
+    if not any(isinstance(variable, keras.Variable) for _, variable in variables):
         return list(network.trainable_variables)
-    return [variable for _, variable in held if variable.trainable]
+    return [variable for _, variable in variables if variable.trainable]
 
 
 def is_random_state(name: str) -> bool:
@@ -139,7 +139,7 @@ def is_random_state(name: str) -> bool:
 
 
 def known_by_own_names(network: Any) -> bool:
-    """Whether a network's variables have names of their own (Keras), or only a path to them."""
+    """Whether a network's variables have their own names (Keras), or only paths."""
     return isinstance(network, keras.Model)
 
 
@@ -147,7 +147,7 @@ def copy_weights(source: Any, target: Any) -> None:
     """Assign every weight of `target` from the weight of that name in `source`.
 
     Raises:
-        InvalidDefinition: `source` lacks one, or holds it in another shape.
+        InvalidDefinition: `source` lacks one, or has it with another shape.
     """
     values = weights_by_name(source)
     for name, variable in weights_by_name(target).items():
@@ -161,23 +161,23 @@ def copy_weights(source: Any, target: Any) -> None:
 
 
 def layers_of(network: Any) -> Iterator[keras.layers.Layer]:
-    """The layers of Keras in a network, at any depth: those of a model, or those that a `tf.Module` holds."""
+    """The layers of Keras in a model or a `tf.Module`, at any depth."""
     if isinstance(network, keras.Model):
         yield from every_layer(network)
     elif isinstance(network, tf.Module):
-        held = tf.train.TrackableView(network).descendants()
-        layers = (item for item in held if isinstance(item, keras.layers.Layer))
+        objects = tf.train.TrackableView(network).descendants()
+        layers = (item for item in objects if isinstance(item, keras.layers.Layer))
         yield from {id(inner): inner for layer in layers for inner in every_layer(layer)}.values()
 
 
-# Converting it for every function that is traced takes longer than running it.
+# Converting it for every traced function takes longer than running it.
 @tf.autograph.experimental.do_not_convert
 def renew_derived_constants(network: Any) -> None:
-    """Make again what layers keep as constants that they once computed from their weights.
+    """Compute again the constants that layers derived from their weights.
 
-    Keras' Normalization does, of its mean and variance, when it is built, and a lookup in tf_idf mode of
-    its document frequencies; weights that come later, from a checkpoint, would change nothing. In a
-    function that is traced it reads them in the graph.
+    Keras' Normalization derives them from its mean and variance when it is built, and a lookup in tf_idf
+    mode from its document frequencies; weights that are restored later would have no effect. In a traced
+    function the weights are read in the graph.
     """
     for layer in layers_of(network):
         if isinstance(layer, keras.layers.Normalization):
@@ -187,34 +187,34 @@ def renew_derived_constants(network: Any) -> None:
 
 
 def _named_by_keras(network: Any) -> dict[str, Any]:
-    known = {id(variable.value): variable.path for variable in network.variables}
-    times = Counter(known.values())
+    paths = {id(variable.value): variable.path for variable in network.variables}
+    times = Counter(paths.values())
     items = tf.train.TrackableView(network).descendants()
-    held = {id(v): v for v in items if isinstance(v, tf.Variable)} | {
+    variables = {id(v): v for v in items if isinstance(v, tf.Variable)} | {
         id(v.value): v.value for v in network.variables
     }
-    unclear = [v for key, v in held.items() if key not in known or times[known[key]] > 1]
+    unclear = [v for key, v in variables.items() if key not in paths or times[paths[key]] > 1]
     named = {path: v.value for v in network.variables if times[path := v.path] == 1}
     if unclear:
         named |= _named_by_layers(network, {id(variable) for variable in unclear})
     return named
 
 
-def _named_by_layers(network: Any, wanted: set[int]) -> dict[str, Any]:
-    """Variables by the names of the layers that lead to them, and their own or that of their attribute."""
+def _named_by_layers(network: Any, unclear: set[int]) -> dict[str, Any]:
+    """Variables by the names of the layers that contain them, and their own or their attribute's name."""
     named: dict[str, Any] = {}
-    taken: set[int] = set()
+    named_ids: set[int] = set()
     queue: list[tuple[Any, tuple[str, ...]]] = [(network, ())]
-    seen = {id(network)}
+    visited = {id(network)}
     for layer, path in queue:
         for inner in inner_layers(layer):
-            if id(inner) not in seen:
-                seen.add(id(inner))
+            if id(inner) not in visited:
+                visited.add(id(inner))
                 queue.append((inner, (*path, inner.name)))
-        for attribute, item in _held_by_path(layer, within=keras.layers.Layer):
+        for attribute, item in _variables_below(layer, within=keras.layers.Layer):
             variable = item.value if isinstance(item, keras.Variable) else item
-            if id(variable) in wanted - taken:
-                taken.add(id(variable))
+            if id(variable) in unclear - named_ids:
+                named_ids.add(id(variable))
                 own = item.name if isinstance(item, keras.Variable) else attribute
                 name = "/".join((*path, own))
                 named["/".join((*path, attribute)) if name in named else name] = variable
@@ -222,19 +222,19 @@ def _named_by_layers(network: Any, wanted: set[int]) -> dict[str, Any]:
 
 
 def _variables_by_path(root: Any) -> Iterator[tuple[str, Any]]:
-    for path, variable in _held_by_path(root):
+    for path, variable in _variables_below(root):
         yield path, variable.value if isinstance(variable, keras.Variable) else variable
 
 
-def _held_by_path(root: Any, within: type | tuple[type, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """The variables that an object holds, by the attributes that lead to them; `within` is not entered."""
-    view, seen, queue = tf.train.TrackableView(root), {id(root)}, [("", root)]
+def _variables_below(root: Any, within: type | tuple[type, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """The variables below an object, by their paths of attributes; `within` is not entered."""
+    view, visited, queue = tf.train.TrackableView(root), {id(root)}, [("", root)]
     for path, node in queue:
         children: Mapping[str, Any] = view.children(node)
         for name, child in children.items():
-            if id(child) in seen or isinstance(child, within):
+            if id(child) in visited or isinstance(child, within):
                 continue
-            seen.add(id(child))
+            visited.add(id(child))
             queue.append((f"{path}/{name}" if path else name, child))
             if isinstance(child, tf.Variable | keras.Variable):
                 yield queue[-1]

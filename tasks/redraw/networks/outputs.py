@@ -1,4 +1,4 @@
-"""Hold what a drawn signature answers to what its definition promises."""
+"""Check the outputs of a drawn signature against its definition."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 def check_outputs(
     where: str,
     expected: Mapping[str, TensorSpec],
-    answered: Mapping[str, tuple[tf.DType, tf.TensorShape]],
+    actual: Mapping[str, tuple[tf.DType, tf.TensorShape]],
 ) -> None:
-    """Compare what a signature answers with what the definition says of it.
+    """Compare a signature's outputs with its definition.
 
     Args:
-        where: What answers, for messages.
-        expected: Output name to what the definition says.
-        answered: Output name to dtype and shape.
+        where: The signature's name in messages.
+        expected: Output name to the declared dtype and shape.
+        actual: Output name to the actual dtype and shape.
 
     Raises:
-        InvalidDefinition: It answers under another name, or with another dtype or shape.
+        InvalidDefinition: An output has another name, dtype or shape.
     """
-    if set(answered) != set(expected):
+    if set(actual) != set(expected):
         raise InvalidDefinition(
-            f"{where}: expected outputs {sorted(expected)}, got {sorted(answered)}."
-            " Answer what the signature names."
+            f"{where}: expected outputs {sorted(expected)}, got {sorted(actual)}."
+            " Return the outputs that the signature names."
         )
     for name, spec in expected.items():
-        dtype, shape = answered[name]
+        dtype, shape = actual[name]
         if dtype.name != spec.dtype or not shape.is_compatible_with(spec.shape):
             raise InvalidDefinition(
                 f"{where}, output {name!r}: expected {spec}, got {dtype.name} {shape}."
-                " Change the signature or the answer."
+                " Change the signature or the output."
             )

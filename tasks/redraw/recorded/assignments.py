@@ -1,4 +1,4 @@
-"""Run what assigns a value to a variable, with values of our choice."""
+"""Run the operations that assign a value to a variable, with chosen values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_LOOKED_AT = 200
 
 
 def variable_of(graph: Graph, tensor: str) -> str | None:
-    """The variable that a tensor reads, or is the updated value of; None for another tensor."""
+    """The variable whose value, or updated value, a tensor is; None for another tensor."""
     name = node_name(graph.resolve(tensor))
     while graph.nodes[name].op in _READS or graph.nodes[name].op in ASSIGNMENTS:
         name = node_name(graph.data_inputs(name)[0])
@@ -29,7 +29,7 @@ def shape_of(graph: Graph, variable: str) -> tuple[int, ...]:
 
 
 class Assignment:
-    """What a variable is after an assignment, by what it was and what the network computed."""
+    """A variable's value after an assignment, from its old value and what the network computed."""
 
     def __init__(self, graph: Graph, name: str, variable: str, statistic: str) -> None:
         self._graph, self._statistic = graph, statistic
@@ -41,35 +41,35 @@ class Assignment:
         self._piece = Piece(graph, [value], [statistic, *self._reads, *others])
 
     def _find_reads(self, value: str, variable: str | None) -> dict[str, str]:
-        """The tensors that read a variable, or any other one, on the way to a value."""
+        """The tensors that read `variable`, or any variable if it is None, and that a value depends on."""
         reads: dict[str, str] = {}
-        queue, seen = [self._graph.resolve(value)], set[str]()
-        while queue and len(seen) < MOST_LOOKED_AT:
+        queue, visited = [self._graph.resolve(value)], set[str]()
+        while queue and len(visited) < MOST_LOOKED_AT:
             tensor = queue.pop()
-            if tensor in seen or tensor == self._graph.resolve(self._statistic):
+            if tensor in visited or tensor == self._graph.resolve(self._statistic):
                 continue
-            seen.add(tensor)
+            visited.add(tensor)
             name = node_name(tensor)
             op = self._graph.nodes[name].op
-            # The output of an assignment is the variable as it is afterwards.
+            # The output of an assignment is the variable's new value.
             reads_it = op in VARIABLES or op == "ReadVariableOp" or op in ASSIGNMENTS
-            of = variable_of(self._graph, tensor) if reads_it else None
-            if of is not None and variable in (None, of):
-                reads[tensor] = of
-            elif of is None:
+            source = variable_of(self._graph, tensor) if reads_it else None
+            if source is not None and variable in (None, source):
+                reads[tensor] = source
+            elif source is None:
                 queue += self._graph.data_inputs(name)
         return reads
 
     def run(self, old: np.ndarray, statistic: np.ndarray, others: dict[str, Any]) -> np.ndarray:
         """The variable's new value."""
-        fed = {**dict.fromkeys(self._reads, old), **{t: others[v] for t, v in self.others.items()}}
-        (value,) = self._piece.run({self._statistic: statistic, **fed})
+        feeds = {**dict.fromkeys(self._reads, old), **{t: others[v] for t, v in self.others.items()}}
+        (value,) = self._piece.run({self._statistic: statistic, **feeds})
         value = np.asarray(value, np.float64).reshape(old.shape)
         return {"set": value, "subtract": old - value, "add": old + value}[self._kind]
 
 
 def starts_of(graph: Graph) -> dict[str, list[str]]:
-    """Variable to the operations that set it: one of them gives its initial value."""
+    """Variable to the operations that set it; one of them sets its initial value."""
     starts: dict[str, list[str]] = {}
     for name, node in graph.nodes.items():
         if node.op in ("Assign", "AssignVariableOp"):
@@ -78,7 +78,7 @@ def starts_of(graph: Graph) -> dict[str, list[str]]:
 
 
 def initial_value(graph: Graph, variable: str, starts: dict[str, list[str]]) -> Any:
-    """A variable's initial value, if the graph has it as a constant; `starts` is of `starts_of`."""
+    """A variable's initial value, if the graph has it as a constant; `starts` is from `starts_of`."""
     for name in starts.get(variable, ()):
         value = known_value(graph, graph.inputs[name][1])
         if value is not None and value.shape == shape_of(graph, variable):

@@ -1,4 +1,4 @@
-"""Free the batch dimension, and find what still mixes the rows of a batch."""
+"""Free the batch dimension, and find operations that still mix the rows of a batch."""
 
 from __future__ import annotations
 
@@ -15,43 +15,50 @@ from redraw.recorded.shapes import Shape, infer_shapes
 
 _MEANS = {"Mean", "Sum", "SegmentMean"}
 _SHAPED = {"Reshape"}
-# Which input, and which attributes, say what shape something will have.
+# The input, and the attributes, that give the shape of a later tensor.
 _ELEMENT_SHAPES = {
-    "TensorListReserve": 0, "EmptyTensorList": 0, "TensorListStack": 1, "TensorListGetItem": 2,
-    "TensorListFromTensor": 1, "TensorListGather": 2,
-}  # fmt: skip
+    "TensorListReserve": 0,
+    "EmptyTensorList": 0,
+    "TensorListStack": 1,
+    "TensorListGetItem": 2,
+    "TensorListFromTensor": 1,
+    "TensorListGather": 2,
+}
 _LOOPS = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase")
 _HINTS = {
-    "EnsureShape": ("shape",), "TensorArrayV3": ("element_shape",), "TensorArrayGatherV3": ("element_shape",),
-    "PlaceholderWithDefault": ("shape",), **dict.fromkeys(_LOOPS, ("output_shapes",)),
-}  # fmt: skip
+    "EnsureShape": ("shape",),
+    "TensorArrayV3": ("element_shape",),
+    "TensorArrayGatherV3": ("element_shape",),
+    "PlaceholderWithDefault": ("shape",),
+    **dict.fromkeys(_LOOPS, ("output_shapes",)),
+}
 _OF_SHAPE_ALONE = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
-# Sizes that no layer is likely to have, and none of which is a multiple of another.
+# Sizes that a layer is unlikely to have; none is a multiple of another.
 TRIED = (23, 29)
 _OTHER_SIZE = 7
 
 
 def data_nodes(graph: Graph) -> set[str]:
-    """The nodes whose values the inputs decide, not only their shapes."""
+    """The nodes whose values, and not only their shapes, depend on the inputs."""
     users = graph.users(graph.nodes)
     queue = [name for name in graph.nodes if name.startswith(INPUT)]
-    seen = set(queue)
+    visited = set(queue)
     for name in queue:
         for user in users[name]:
-            if user not in seen and graph.nodes[user].op not in _OF_SHAPE_ALONE:
-                seen.add(user)
+            if user not in visited and graph.nodes[user].op not in _OF_SHAPE_ALONE:
+                visited.add(user)
                 queue.append(user)
-    return seen
+    return visited
 
 
 def free_batch(graph: Graph, outputs: list[str], size: int, shapes: Mapping[str, Shape]) -> int:
-    """Free a batch size that training fixed, where constants hold it.
+    """Free a batch size that training fixed in constants.
 
     Args:
         graph: The graph; it is changed.
-        outputs: What is asked of it.
+        outputs: Its output tensors.
         size: The batch's size when it was recorded.
-        shapes: Tensor to its shape with that size, of those whose rank is known.
+        shapes: Tensor to its shape with that size, for known ranks.
 
     Returns:
         How many constants were freed.
@@ -82,7 +89,7 @@ def free_batch(graph: Graph, outputs: list[str], size: int, shapes: Mapping[str,
 
 
 def free_hints(graph: Graph, name: str, size: int) -> int:
-    """Free what only says which shape a tensor will have: nothing is computed of it.
+    """Free hints on the shape of a tensor, which are not used in a computation.
 
     Args:
         graph: The graph; it is changed.
@@ -123,7 +130,7 @@ def _set_type(graph: Graph, name: str, attribute: str, dtype: int) -> None:
 
 
 def free_reshape(graph: Graph, name: str, size: int, shapes: Mapping[str, Shape] | None = None) -> int:
-    """Let a Reshape whose constant holds the batch's size take any; returns how many were freed."""
+    """Let a Reshape with the batch's size in a constant take any size; return how many were freed."""
     inputs = graph.data_inputs(name)
     if graph.nodes[name].op not in _SHAPED:
         return 0
@@ -136,29 +143,37 @@ def free_reshape(graph: Graph, name: str, size: int, shapes: Mapping[str, Shape]
 
 
 def _freed_shape(graph: Graph, inputs: list[str], size: int, shapes: Mapping[str, Shape]) -> list[int] | None:
-    """The shape that a Reshape asks for, with -1 for what grows with the batch."""
-    asked = known_value(graph, inputs[1])
-    if asked is None or asked.ndim != 1 or not asked.size or int(asked[0]) <= 0 or int(asked[0]) % size:
+    """The target shape of a Reshape, with -1 for the dimension that grows with the batch."""
+    requested = known_value(graph, inputs[1])
+    if (
+        requested is None
+        or requested.ndim != 1
+        or not requested.size
+        or int(requested[0]) <= 0
+        or int(requested[0]) % size
+    ):
         return None
-    rest = [int(value) for value in asked[1:]]
-    given = _elements(shapes.get(inputs[0]))
+    rest = [int(value) for value in requested[1:]]
+    input_size = _elements(shapes.get(inputs[0]))
     if -1 in rest:
-        if given is None:
+        if input_size is None:
             return None
-        rest[rest.index(-1)] = given // (math.prod(value for value in rest if value != -1) * int(asked[0]))
-    elif given is not None and given != int(asked[0]) * math.prod(rest):
+        rest[rest.index(-1)] = input_size // (
+            math.prod(value for value in rest if value != -1) * int(requested[0])
+        )
+    elif input_size is not None and input_size != int(requested[0]) * math.prod(rest):
         return None
     return [-1, *rest]
 
 
 def _elements(shape: Shape | None) -> int | None:
-    """How many elements there are; None where a size is unknown."""
+    """The number of elements; None if a size is unknown."""
     sizes = [size for size in shape or () if size is not None]
     return math.prod(sizes) if shape is not None and len(sizes) == len(shape) else None
 
 
 def _batch_size(graph: Graph) -> str:
-    """The number of rows of what is asked, int32."""
+    """The number of rows of a request, int32."""
     first = min(name for name in graph.nodes if name.startswith(INPUT))
     dtype = graph.nodes[first].attr["dtype"].type
     shape = graph.add("redraw_batch/shape", "Shape", [f"{first}:0"], T=dtype, out_type=3)
@@ -182,7 +197,7 @@ def _with_batch(graph: Graph, name: str, batch: str, rest: np.ndarray) -> str:
 def _equal_rows(
     graph: Graph, tensor: str, size: int, shapes: Mapping[str, Shape], user: str, data: set[str]
 ) -> np.ndarray | None:
-    """The row of a constant that has one for each of the batch's, all of them equal."""
+    """The row of a constant that has equal rows, one for each row of the batch."""
     node = graph.nodes[node_name(tensor)]
     if node.op != "Const" or graph.nodes[user].op in _SHAPED or node_name(tensor) in data:
         return None
@@ -205,40 +220,46 @@ def _repeated(graph: Graph, name: str, row: np.ndarray, batch: str) -> str:
 def mixing_rows(
     graph: Graph, outputs: list[str], inputs: Mapping[str, Shape]
 ) -> tuple[list[str], dict[str, tuple[Shape, Shape]]]:
-    """Find means and sums over the rows of a batch: statistics of it that no average takes the place of.
+    """Find means and sums over the rows of a batch, which no moving average replaces.
 
-    The graph's shapes are inferred for two numbers of rows: a size that differs is the batch's.
+    The graph's shapes are inferred for two numbers of rows; a size that differs is the batch's.
 
     Args:
         graph: The graph, with its batch freed.
-        outputs: What is asked of it.
+        outputs: Its output tensors.
         inputs: Tensor of an input to its shape.
 
     Returns:
-        What was found, in words; and of each output the shapes that it has for `TRIED` rows.
+        The findings in words, and each output's shapes for `TRIED` rows.
 
     Raises:
-        InvalidDefinition: The graph takes no such number of rows; TensorFlow says where.
+        InvalidDefinition: The graph does not accept that number of rows; TensorFlow's message says where.
     """
     sizes = []
     for rows in TRIED:
-        given = {
+        input_shapes = {
             t: (rows, *(_OTHER_SIZE if n is None else n for n in shape[1:])) if shape else shape
             for t, shape in inputs.items()
         }
-        sizes.append(infer_shapes(graph, outputs, given))
+        sizes.append(infer_shapes(graph, outputs, input_shapes))
     first, second = sizes
     data = data_nodes(graph)
-    found = []
+    findings = []
     for name in graph.reach(outputs):
         node = graph.nodes[name]
         if node.op not in _MEANS or name not in data or node.op in LOOP_JOINTS:
             continue
         tensor, axes = graph.data_inputs(name)[:2]
-        of, other, over = first.get(tensor), second.get(tensor), known_value(graph, axes)
-        if of is None or other is None or over is None or node.attr["T"].type not in FLOATS:
+        shape, other_shape, axis_numbers = first.get(tensor), second.get(tensor), known_value(graph, axes)
+        if shape is None or other_shape is None or axis_numbers is None or node.attr["T"].type not in FLOATS:
             continue
-        reduced = [int(axis) % max(len(of), 1) for axis in np.atleast_1d(over)]
-        if any(of[axis] is not None and of[axis] != other[axis] for axis in reduced if axis < len(of)):
-            found.append(f"{node.op} {name!r} is taken over the batch, and no moving average of it is kept")
-    return found, {tensor: (first.get(tensor), second.get(tensor)) for tensor in map(graph.resolve, outputs)}
+        reduced = [int(axis) % max(len(shape), 1) for axis in np.atleast_1d(axis_numbers)]
+        if any(
+            shape[axis] is not None and shape[axis] != other_shape[axis]
+            for axis in reduced
+            if axis < len(shape)
+        ):
+            findings.append(f"{node.op} {name!r} is computed over the batch, without a moving average")
+    return findings, {
+        tensor: (first.get(tensor), second.get(tensor)) for tensor in map(graph.resolve, outputs)
+    }

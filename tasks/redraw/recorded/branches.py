@@ -19,24 +19,24 @@ _READY = {"IsVariableInitialized", "VarIsInitializedOp"}
 
 
 def resolve_branches(graph: Graph, outputs: list[str]) -> int:
-    """Leave of each v1 `cond` with a known condition the branch that it takes.
+    """Replace each v1 `cond` with a known condition by the branch that it takes.
 
     Args:
         graph: The graph; it is changed.
-        outputs: What is asked of it.
+        outputs: Its output tensors.
 
     Returns:
         How many were resolved.
     """
-    reached = graph.reach(outputs)
-    for name in [name for name in reached if graph.nodes[name].op in _READY]:
+    needed = graph.reach(outputs)
+    for name in [name for name in needed if graph.nodes[name].op in _READY]:
         # A served variable has a value.
         graph.replaced[f"{name}:0"] = graph.add_constant(f"{name}/ready", True)
-    dead = _dead_ends(graph, reached)
+    dead = _dead_ends(graph, needed)
     if not dead:
         return 0
     resolved = 0
-    for name in reached:
+    for name in needed:
         inputs = graph.data_inputs(name)
         if graph.nodes[name].op not in MERGES or any(_comes_back(graph, tensor) for tensor in inputs):
             continue
@@ -56,23 +56,23 @@ class _Dead(set[str]):
     """Tensors that never have a value."""
 
 
-def _dead_ends(graph: Graph, reached: dict[str, None]) -> _Dead:
-    """Follow the outputs that known switches do not take; the others become the switches' inputs."""
+def _dead_ends(graph: Graph, needed: dict[str, None]) -> _Dead:
+    """Follow the outputs that known switches do not take; replace the others by the switches' inputs."""
     dead, queue = _Dead(), []
-    known: dict[str, Any] = {}
-    reached = with_pivots(graph, reached)
-    for name in reached:
+    conditions: dict[str, Any] = {}
+    needed = with_pivots(graph, needed)
+    for name in needed:
         if graph.nodes[name].op not in SWITCHES:
             continue
         data, condition = graph.data_inputs(name)
-        if condition not in known:
-            known[condition] = known_value(graph, condition)
-        if known[condition] is not None:
-            taken = int(bool(known[condition]))
-            graph.replaced[f"{name}:{taken}"] = data
-            dead.add(f"{name}:{1 - taken}")
-            queue.append(f"{name}:{1 - taken}")
-    users = graph.users(reached, controls=True)
+        if condition not in conditions:
+            conditions[condition] = known_value(graph, condition)
+        if conditions[condition] is not None:
+            branch = int(bool(conditions[condition]))
+            graph.replaced[f"{name}:{branch}"] = data
+            dead.add(f"{name}:{1 - branch}")
+            queue.append(f"{name}:{1 - branch}")
+    users = graph.users(needed, controls=True)
     while queue:
         for user in users[node_name(queue.pop())]:
             outputs = [f"{user}:{number}" for number in range(_most_outputs(graph, user))]
@@ -82,19 +82,19 @@ def _dead_ends(graph: Graph, reached: dict[str, None]) -> _Dead:
     return dead
 
 
-def with_pivots(graph: Graph, reached: dict[str, None]) -> dict[str, None]:
-    """The switches as well that say only by a control dependency which branch a constant is in."""
-    found = dict(reached)
-    for name in reached:
+def with_pivots(graph: Graph, needed: dict[str, None]) -> dict[str, None]:
+    """Add the switches that decide a constant's branch only by a control dependency."""
+    nodes = dict(needed)
+    for name in needed:
         for pivot in graph.controls[name]:
             while (
                 pivot in graph.nodes
-                and pivot not in found
+                and pivot not in nodes
                 and graph.nodes[pivot].op in {"Identity"} | SWITCHES
             ):
-                found[pivot] = None
+                nodes[pivot] = None
                 pivot = node_name(graph.inputs[pivot][0])  # noqa: PLW2901 - the next one up
-    return found
+    return nodes
 
 
 def _most_outputs(graph: Graph, name: str) -> int:
@@ -109,14 +109,14 @@ def _is_dead(graph: Graph, name: str, dead: set[str]) -> bool:
 
 
 def inline_calls(graph: Graph, outputs: list[str]) -> Counter[str]:
-    """Put in the place of calls, and of `If` and `Case` with a known condition, what they call.
+    """Inline the functions of calls, and of `If` and `Case` with a known condition.
 
     Args:
         graph: The graph; it is changed.
-        outputs: What is asked of it.
+        outputs: Its output tensors.
 
     Returns:
-        How many branches were resolved, and how many calls are gone.
+        How many branches and calls were inlined.
     """
     counts: Counter[str] = Counter()
     for _ in range(MOST_NESTED):
@@ -135,7 +135,7 @@ def inline_calls(graph: Graph, outputs: list[str]) -> Counter[str]:
 
 
 def _callee(graph: Graph, name: str) -> tuple[str, int]:
-    """The function that runs in a node's place, and which of its inputs is the first argument."""
+    """The function to inline for a node, and the input that is its first argument."""
     node = graph.nodes[name]
     if f"{name}:0" in graph.replaced:
         return "", 0

@@ -1,10 +1,10 @@
-"""Take dropout and noise out: recognized by running the piece in which chance meets data, not by names.
+"""Remove dropout and noise, recognized by running the operations around them, not by names.
 
-Where random numbers meet data, what lies between the data and the product is run with numbers of our
-choice. It is dropout if every answer is 0 or x / keep and a share of `keep` is not 0; alpha dropout if the
-kept values are moved and scaled as its paper says; noise if without chance the answer is x itself and with it
-differs by a fixed multiple of the random numbers, of x times them for GaussianDropout. In each case x takes
-the product's place. What is none of these is refused by name.
+The operations between the data and their product with random numbers are run with chosen numbers. They are
+dropout if every result is 0 or x / keep and a share of `keep` is not 0. They are alpha dropout if the kept
+values are moved and scaled as in its paper. They are noise if the result is x without the random numbers, and
+otherwise differs by a fixed multiple of them (of x times them for GaussianDropout). In each case x replaces
+the product. Anything else is refused by name.
 
 Source:
     https://arxiv.org/abs/1706.02515 (self-normalizing networks: alpha dropout)
@@ -36,13 +36,13 @@ _MOST_LINEAR = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Replacement:
-    """What took a tensor's place, and why.
+    """A replaced tensor, its replacement, and the reason.
 
     Attributes:
-        kind: Of what was replaced: `dropout`, `noise`, `batch statistic`.
-        tensor: What was replaced.
-        by: What took its place: a tensor, or a variable.
-        evidence: What was seen.
+        kind: What was replaced: `dropout`, `noise`, `batch statistic`.
+        tensor: The replaced tensor.
+        by: Its replacement: a tensor, or a variable.
+        evidence: The observation that identified it.
         function: The function in whose body it is; empty for the graph itself.
     """
 
@@ -54,63 +54,65 @@ class Replacement:
 
 
 def remove_chance(
-    graph: Graph, outputs: list[str], kept: tuple[str, ...]
+    graph: Graph, outputs: list[str], allowed: tuple[str, ...]
 ) -> tuple[list[Replacement], list[str]]:
-    """Replace every product of chance and data by what it is without chance.
+    """Replace every product of random numbers and data by the data.
 
     Args:
         graph: The graph, cut at its inputs; it is changed.
-        outputs: What is asked of it.
-        kept: Kinds of random operations that the definition wants served.
+        outputs: Its output tensors.
+        allowed: Kinds of random operations that the definition serves.
 
     Returns:
-        What was replaced, and what could not be, in words.
+        The replacements, and what could not be replaced, in words.
     """
-    return _Remover(graph, outputs, kept).run()
+    return _Remover(graph, outputs, allowed).run()
 
 
 class _Remover:
-    def __init__(self, graph: Graph, outputs: list[str], kept: tuple[str, ...]) -> None:
-        self._graph, self._outputs, self._kept = graph, outputs, kept
+    def __init__(self, graph: Graph, outputs: list[str], allowed: tuple[str, ...]) -> None:
+        self._graph, self._outputs, self._allowed = graph, outputs, allowed
         self._settings: dict[str, bool] = {}
-        self._reached = graph.reach(outputs)
-        self._users = graph.users(self._reached)
-        self._done: list[Replacement] = []
+        self._needed = graph.reach(outputs)
+        self._users = graph.users(self._needed)
+        self._replacements: list[Replacement] = []
         self._refused: dict[str, str] = {}
 
     def run(self) -> tuple[list[Replacement], list[str]]:
-        chances = [n for n in self._reached if self._graph.nodes[n].op in CHANCE]
-        # The nearest to the inputs come first, so that each is seen with what was before it gone.
+        chances = [n for n in self._needed if self._graph.nodes[n].op in CHANCE]
+        # Those nearest to the inputs come first, so that each is seen after the removal of earlier ones.
         for name in reversed(chances):
-            if self._graph.nodes[name].op not in self._kept:
+            if self._graph.nodes[name].op not in self._allowed:
                 self._remove(name)
-        left = self._graph.reach(self._outputs)
-        shown = ((n, self._graph.nodes[n].op) for n in chances if n in left)
+        remaining = self._graph.reach(self._outputs)
+        served = ((n, self._graph.nodes[n].op) for n in chances if n in remaining)
         refused = [
-            self._refused.get(n, f"{op} {n!r} reaches the outputs") for n, op in shown if op not in self._kept
+            self._refused.get(n, f"{op} {n!r} reaches the outputs")
+            for n, op in served
+            if op not in self._allowed
         ]
-        return self._done, refused
+        return self._replacements, refused
 
     def _remove(self, chance: str) -> None:
         mask = self._mask(chance)
         for product, data in self._meetings(mask):
             if f"{product}:0" in self._graph.replaced:
                 continue
-            found = self._recognized(chance, product, data)
-            if found is None:
+            recognized = self._recognized(chance, product, data)
+            if recognized is None:
                 kind = f"{self._graph.nodes[chance].op} {chance!r}"
                 self._refused[chance] = f"{kind} meets data in {product!r}, which is no dropout and no noise"
                 continue
-            last, start, kind, evidence = found
+            last, start, kind, evidence = recognized
             self._graph.replaced[f"{last}:0"] = start
-            self._done.append(Replacement(kind=kind, tensor=f"{last}:0", by=start, evidence=evidence))
+            self._replacements.append(Replacement(kind=kind, tensor=f"{last}:0", by=start, evidence=evidence))
 
     def _mask(self, chance: str) -> dict[str, None]:
-        """What is computed only of the random numbers and of settings."""
+        """The nodes that are computed only from the random numbers and settings."""
         mask, queue = {chance: None}, [chance]
         for name in queue:
             for user in self._users[name]:
-                # One of which only the shape is read, or that goes round a loop, is none.
+                # Nodes that read only a shape, or that are a loop's joint, are not part of it.
                 if (
                     user not in mask
                     and self._graph.nodes[user].op not in _UNSETTLED | _SHAPES
@@ -144,17 +146,17 @@ class _Remover:
         for noise in (False, True):
             for last, start in pieces:
                 rates = self._rates(start, last)
-                found = recognize(self._graph, chance, start, f"{last}:0", rates, noise=noise)
-                if found is not None:
-                    return last, start, *found
+                match = recognize(self._graph, chance, start, f"{last}:0", rates, noise=noise)
+                if match is not None:
+                    return last, start, *match
         return None
 
     def _passed_already(self, chance: str, product: str) -> bool:
-        """Whether the same data have met these random numbers before: a mask that is used twice."""
+        """Whether the same data were multiplied by these random numbers before, as by a mask used twice."""
         mask = self._mask(chance)
         queue = [t for t in self._graph.inputs[product] if node_name(t) not in mask]
         for tensor in queue:
-            # As it was recorded: what was replaced meanwhile may be what it was used for.
+            # The recorded inputs: a replacement may have removed the first use.
             name = node_name(tensor)
             if name in mask:
                 return True
@@ -163,7 +165,7 @@ class _Remover:
         return False
 
     def _forward(self, product: str, chance: str) -> Iterator[str]:
-        """The product, and what is computed only of it: kept values may be scaled or moved afterwards."""
+        """The product, and what is computed only from it, such as scaled or moved values."""
         grown = self._mask(chance)
         for _ in range(_MOST_STEPS):
             yield product
@@ -178,7 +180,7 @@ class _Remover:
             product = users[0]
 
     def _backward(self, data: str) -> Iterator[str]:
-        """The data, and what they are a scaling of."""
+        """The data, and the tensors that they are scaled from."""
         for _ in range(_MOST_STEPS):
             yield data
             node = self._graph.nodes[node_name(data)]
@@ -188,13 +190,13 @@ class _Remover:
             data = inputs[0]
 
     def _rates(self, start: str, last: str) -> list[str]:
-        """Scalars between both that a placeholder, a variable or an argument gives: rates."""
-        queue, seen, rates = [last], set(), dict[str, None]()
+        """Scalars between both that come from a placeholder, a variable or an argument: rates."""
+        queue, visited, rates = [last], set(), dict[str, None]()
         while queue:
             name = queue.pop()
-            if name in seen:
+            if name in visited:
                 continue
-            seen.add(name)
+            visited.add(name)
             for tensor in self._graph.data_inputs(name):
                 if tensor != start and self._is_rate(tensor):
                     rates[tensor] = None
@@ -203,7 +205,7 @@ class _Remover:
         return list(rates)
 
     def _is_rate(self, tensor: str) -> bool:
-        """Whether it is a number that the graph is given."""
+        """Whether it is a scalar input of the graph, or a scalar variable."""
         node = self._graph.nodes[node_name(tensor)]
         if node.op in ("Identity", "ReadVariableOp", "Enter", "RefEnter"):
             return self._is_rate(self._graph.data_inputs(node_name(tensor))[0])
@@ -212,22 +214,22 @@ class _Remover:
         if node.op in ("Placeholder", "VariableV2", "Variable", "VarHandleOp"):
             shape = node.attr["shape"].shape
             dtype = node.attr["dtype"].type % 100
-            # Old placeholders of numbers say that their shape is unknown.
+            # Old placeholders of scalars declare an unknown shape.
             scalar = not shape.dim and (not shape.unknown_rank or node.op == "Placeholder")
             return scalar and dtype in FLOATS and not node.name.startswith(INPUT)
         return False
 
     def is_setting(self, tensor: str) -> bool:
-        """Whether neither data nor weights decide a tensor: constants, shapes, rates."""
+        """Whether a tensor depends on neither data nor weights, but only on constants, shapes and rates."""
         if tensor in self._settings:
             return self._settings[tensor]
-        queue, seen, settled = [tensor], set(), True
+        queue, visited, settled = [tensor], set(), True
         while queue and settled:
             current = queue.pop()
-            if self._is_rate(current) or current in seen:
+            if self._is_rate(current) or current in visited:
                 continue
             name = node_name(current)
-            seen.add(current)
+            visited.add(current)
             op = self._graph.nodes[name].op
             if op in _SHAPES:
                 continue

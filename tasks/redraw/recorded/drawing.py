@@ -1,4 +1,4 @@
-"""Put a redrawn graph into the graph that is being built, its variables as resource variables."""
+"""Import a redrawn graph into the current graph, with resource variables."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _OPERATION = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 def draw_redrawn(
     redrawn: Redrawn,
     features: Mapping[str, Any],
-    wanted: Iterable[str],
+    output_names: Iterable[str],
     files: Mapping[str, str],
     versions: Any,
 ) -> dict[str, Any]:
-    """Draw what answers some outputs.
+    """Draw the nodes that some outputs need.
 
     Args:
         redrawn: The redrawn graph.
         features: Input name to tensor.
-        wanted: The outputs' names.
-        files: The name of a table's file to where it lies now.
+        output_names: The outputs' names.
+        files: The name of a table's file to its current path.
         versions: The `VersionDef` of the recording.
 
     Returns:
@@ -47,9 +47,9 @@ def draw_redrawn(
             TensorFlow refuses the graph.
     """
     graph = redrawn.graph
-    outputs = {name: graph.resolve(redrawn.outputs[name]) for name in wanted}
-    reached = graph.reach(outputs.values())
-    tables = [table for table in redrawn.tables if table.node in reached]
+    outputs = {name: graph.resolve(redrawn.outputs[name]) for name in output_names}
+    needed = graph.reach(outputs.values())
+    tables = [table for table in redrawn.tables if table.node in needed]
     roots = [tensor for table in tables for tensor in graph.data_inputs(table.initializer)]
     names = [*graph.reach([*outputs.values(), *roots]), *(table.initializer for table in tables)]
     served = {variable.node: variable for variable in redrawn.variables}
@@ -57,15 +57,15 @@ def draw_redrawn(
     part.versions.CopyFrom(versions)
     mapped = {f"{name}:0": _variable(served[name], graph.nodes[name].op) for name in names if name in served}
     for placeholder in dict.fromkeys(redrawn.inputs.values()):
-        if placeholder.partition(":")[0] in reached:
+        if placeholder.partition(":")[0] in needed:
             names = [name for name, other in redrawn.inputs.items() if other == placeholder]
-            asked = next((name for name in names if name in features), None)
-            if asked is None:
+            input_name = next((name for name in names if name in features), None)
+            if input_name is None:
                 raise InvalidDefinition(
                     f"{graph.where}: expected the input {names[0]!r}, which {', '.join(outputs)} need, got"
                     f" {', '.join(features) or 'none'}. Put it into the signature."
                 )
-            mapped[placeholder] = features[asked]
+            mapped[placeholder] = features[input_name]
     for table in tables:
         if table.file:
             mapped[table.file_tensor] = _file(graph.where, table, files)
@@ -75,12 +75,12 @@ def draw_redrawn(
 def _imported(
     where: str, part: Any, mapped: Mapping[str, Any], outputs: Mapping[str, str], initializers: list[str]
 ) -> dict[str, Any]:
-    read = {name if ":" in name else f"{name}:0" for node in part.node for name in node.input}
+    tensors_read = {name if ":" in name else f"{name}:0" for node in part.node for name in node.input}
     inner = {name: tensor for name, tensor in outputs.items() if tensor not in mapped}
     try:
         elements = tf.graph_util.import_graph_def(
             part,
-            {t: v for t, v in mapped.items() if t in read},
+            {t: v for t, v in mapped.items() if t in tensors_read},
             [*inner.values(), *initializers],
             name="recorded",
         )
@@ -91,14 +91,14 @@ def _imported(
         ) from err
     for initializer in elements[len(inner) :]:
         tf.compat.v1.add_to_collection(_KEYS.TABLE_INITIALIZERS, initializer)
-    drawn = dict(zip(inner, elements, strict=False))
-    return {name: drawn[name] if name in drawn else mapped[tensor] for name, tensor in outputs.items()}
+    tensors = dict(zip(inner, elements, strict=False))
+    return {name: tensors[name] if name in tensors else mapped[tensor] for name, tensor in outputs.items()}
 
 
 def _variable(saved: SavedVariable, op: str) -> Any:
-    whole = saved.full_shape is None and _OPERATION.fullmatch(saved.key)
+    by_key = saved.full_shape is None and _OPERATION.fullmatch(saved.key)
     variable = tf.compat.v1.get_variable(
-        saved.key if whole else saved.node,
+        saved.key if by_key else saved.node,
         saved.shape,
         saved.dtype,
         initializer=tf.compat.v1.zeros_initializer(),
@@ -113,7 +113,7 @@ def _variable(saved: SavedVariable, op: str) -> Any:
 
 
 def _file(where: str, table: Table, files: Mapping[str, str]) -> Any:
-    """The path of a table's file, an asset: where the definition says, as recorded, or next to that."""
+    """The path of a table's file, an asset: from the definition, as recorded, or next to the recording."""
     name = table.file.replace("\\", "/").rpartition("/")[2]
     folder = Uri(where).parent
     places = [files[name]] if name in files else [table.file, folder / name, folder / "assets" / name]

@@ -1,4 +1,4 @@
-"""Make requests up for a recorded graph: of dtypes, shapes, and sizes of vocabularies."""
+"""Generate requests for a recorded graph that match dtypes, shapes, and sizes of vocabularies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from redraw.records import Signature
 _SEED = 20
 _UNKNOWN_SIZE = 7
 _NUMBERS = 10
-# What a vocabulary's numbers pass before they are looked up, and where they are.
+# Operations between an input and the lookup of its numbers, and the lookups with their table's input.
 _PASSES = {
     "Cast",
     "Reshape",
@@ -38,17 +38,17 @@ _LOOKUPS = {"Gather": 0, "GatherV2": 0, "ResourceGather": 0, "OneHot": 1}
 def generate_request(
     redrawn: Redrawn, signature: Signature, rows: int, cuts: Mapping[str, str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Make a request up.
+    """Generate a request.
 
     Args:
-        redrawn: The graph that is asked.
-        signature: What it has to look like.
+        redrawn: The graph.
+        signature: The signature of the request.
         rows: How many rows.
-        cuts: Input name to what `redrawn` calls it, if that is another name.
+        cuts: Input name to its name in `redrawn`, if that differs.
 
     Returns:
-        Input name to values: floats of the standard normal distribution, whole numbers below the size
-        of the table that looks them up (else below 10), texts of a few letters.
+        Input name to values: floats from the standard normal distribution, integers below the size of
+        the table that they index (else below 10), short texts.
     """
     request = {}
     for name, spec in sorted(signature.inputs.items()):
@@ -75,8 +75,8 @@ def _values(rng: Any, dtype: tf.DType, shape: list[int], redrawn: Redrawn, name:
 
 def _vocabularies(graph: Graph, tensor: str, redrawn: Redrawn) -> list[int]:
     """The sizes of the tables that look the numbers up."""
-    reached = graph.reach(redrawn.outputs.values())
-    users = graph.users(reached)
+    needed = graph.reach(redrawn.outputs.values())
+    users = graph.users(needed)
     queue, sizes = [node_name(tensor)], []
     for name in queue:
         for user in users[name]:
@@ -96,7 +96,7 @@ def _table_size(graph: Graph, table: str, redrawn: Redrawn, *, counted: bool) ->
     name = node_name(plain)
     if graph.nodes[name].op == "ReadVariableOp":
         name = node_name(graph.plain(graph.data_inputs(name)[0]))
-    saved = {one.node: one for one in redrawn.variables}
+    saved = {variable.node: variable for variable in redrawn.variables}
     if graph.nodes[name].op in VARIABLES and name in saved:
         return [saved[name].shape[0]]
     shape = graph.shapes.get(plain)

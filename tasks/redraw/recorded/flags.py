@@ -1,6 +1,6 @@
-"""Flags of training that a graph keeps itself, in variables and placeholders with a default.
+"""Flags of training in a graph's variables and in placeholders with a default.
 
-A file holds what such a flag was when the weights were saved, which mostly is that of training.
+A checkpoint holds the flag's value at the time of saving, which is mostly that of training.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _OF_INFERENCE = re.compile(
 
 
 def fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
-    """Give tensors, or variables, the values that a definition names.
+    """Replace tensors or variables by a definition's values.
 
     Args:
         graph: The graph; it is changed.
         constants: Tensor or variable to its value.
 
     Raises:
-        InvalidDefinition: There is no such tensor, or it is of another dtype.
+        InvalidDefinition: There is no such tensor, or it has another dtype.
     """
     for name, value in constants.items():
         tensor = graph.demand_tensor(name, "constant")
@@ -55,40 +55,40 @@ def fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
 
 
 def fix_flags(graph: Graph) -> int:
-    """Turn off what is called a flag of training, and on what is called one of inference.
+    """Turn off flags with a name of training, and turn on flags with a name of inference.
 
-    They are variables, or placeholders with a default. A constant in a branch needs its flag only by
-    a control dependency, so all of the graph is looked at.
+    They are variables, or placeholders with a default. A constant in a branch depends on its flag only
+    by a control dependency, so the whole graph is searched.
 
     Args:
         graph: The graph; it is changed.
 
     Returns:
-        How many flags are set so.
+        How many flags were set.
     """
     flags = {name: _at_inference(name.lower().rpartition("/")[2]) for name in _flags(graph, graph.nodes)}
-    known = {name: value for name, value in flags.items() if value is not None}
-    for name, value in known.items():
+    values = {name: value for name, value in flags.items() if value is not None}
+    for name, value in values.items():
         _fix(graph, f"{name}:0", np.asarray(value), tf.bool)
-    return len(known)
+    return len(values)
 
 
 def _at_inference(name: str) -> bool | None:
-    """What a flag is while nobody trains, by what it is called; None if that says nothing of it."""
+    """A flag's value at inference according to its name; None if the name does not tell."""
     if _OF_TRAINING.fullmatch(name):
         return False
     return True if _OF_INFERENCE.fullmatch(name) else None
 
 
 def unknown_flags(graph: Graph, outputs: list[str]) -> list[str]:
-    """Variables that are one flag, of which nobody says what it is while nobody trains.
+    """Find boolean variables whose value at inference is unknown.
 
     Args:
         graph: The graph.
-        outputs: What is asked of it.
+        outputs: Its output tensors.
 
     Returns:
-        What is wrong, one for each.
+        A message for each.
     """
     return [
         f"the outputs need the flag {name!r}, a variable, whose value in a file is that of training: set it"
@@ -101,7 +101,7 @@ def unknown_flags(graph: Graph, outputs: list[str]) -> list[str]:
 def _flags(graph: Graph, names: Iterable[str]) -> Iterator[str]:
     for name in names:
         node = graph.nodes[name]
-        # Asking an operation for an attribute gives it to it.
+        # Only for these: reading a missing attribute of a node would add it.
         if node.op in VARIABLES | {_DEFAULTED} and f"{name}:0" not in graph.replaced:
             shape, dtype = node.attr["shape"].shape, tf.as_dtype(node.attr["dtype"].type).base_dtype
             if dtype == tf.bool and not shape.dim and not shape.unknown_rank:
@@ -112,14 +112,14 @@ def _fix(graph: Graph, tensor: str, value: np.ndarray, dtype: tf.DType) -> None:
     name = node_name(tensor)
     fixed = graph.add_constant(f"redraw_fixed/{name}", value, dtype)
     if graph.nodes[name].op == "VarHandleOp":
-        for read in _reads(graph, name):
-            graph.replaced[f"{read}:0"] = fixed
+        for reading in _reads(graph, name):
+            graph.replaced[f"{reading}:0"] = fixed
     else:
         graph.replaced[tensor] = fixed
 
 
 def _reads(graph: Graph, handle: str) -> Iterator[str]:
-    """What reads a variable, also in the branches that its handle is handed to."""
+    """The nodes that read a variable, also in branches that get its handle."""
     users, queue = graph.users(graph.nodes), [handle]
     for name in queue:
         for user in users[name]:

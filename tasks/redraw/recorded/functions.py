@@ -1,4 +1,4 @@
-"""The recording's functions: as graphs, to be changed as graphs are, and back; or put in a call's place.
+"""Turn the recording's functions into graphs and back, or inline them in place of a call.
 
 Source:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/framework/function.proto
@@ -44,12 +44,12 @@ class Body:
     def close(
         self, name: str, arguments: Sequence[int] | None = None, returned: Sequence[int] | None = None
     ) -> Any:
-        """The function of what the graph is now.
+        """The function of the changed graph.
 
         Args:
-            name: What it is called.
-            arguments: The numbers of those that it still takes; None for all.
-            returned: The numbers of those that it still returns; None for all.
+            name: The function's name.
+            arguments: The numbers of the arguments to keep; None for all.
+            returned: The numbers of the results to keep; None for all.
         """
         graph, signature = self.graph, self._function.signature
         inputs = range(len(self.arguments)) if arguments is None else arguments
@@ -58,11 +58,11 @@ class Body:
         closed.signature.name = name
         closed.signature.input_arg.extend(signature.input_arg[number] for number in inputs)
         closed.signature.output_arg.extend(signature.output_arg[number] for number in numbers)
-        reached = graph.reach(self.returned[number] for number in numbers)
-        for node in graph.part([n for n in reached if graph.nodes[n].op != "_Arg"]).node:
+        needed = graph.reach(self.returned[number] for number in numbers)
+        for node in graph.part([n for n in needed if graph.nodes[n].op != "_Arg"]).node:
             data = [self._nested(tensor) for tensor in graph.data_inputs(node.name)]
             controls = [
-                f"^{c}" for c in graph.controls[node.name] if c in reached and graph.nodes[c].op != "_Arg"
+                f"^{c}" for c in graph.controls[node.name] if c in needed and graph.nodes[c].op != "_Arg"
             ]
             node.input[:] = [*data, *controls]
             closed.node_def.add().CopyFrom(node)
@@ -72,7 +72,7 @@ class Body:
         return closed
 
     def _nested(self, tensor: str) -> str:
-        """A tensor as functions name it."""
+        """A tensor's name in a function."""
         node = self.graph.nodes[node_name(tensor)]
         if node.op == "_Arg":
             return str(node.name)
@@ -108,7 +108,7 @@ def fresh_name(graph: Graph, name: str) -> str:
 
 
 def original_name(name: str) -> str:
-    """What a function was called in the recording."""
+    """A function's name in the recording."""
     return name.partition(_MARK)[0]
 
 

@@ -1,4 +1,4 @@
-"""A recorded graph, or the body of one of its functions, and what takes the place of which tensor."""
+"""A recorded graph, or the body of one of its functions, with replaced tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redraw.errors import InvalidDefinition
 from redraw.recorded.nodes import follow_calls, node_name
 from redraw.recorded.operations import COPIES, output_types_of
 
-# What the placeholders of the inputs are called.
+# The prefix of the inputs' placeholders.
 INPUT = "redraw_input/"
 
 _DROPPED = ("_class", "_output_shapes")
@@ -24,28 +24,28 @@ def full_name(tensor: str) -> str:
 
 
 def copied(node: Any) -> Any:
-    """A node to change: the recording itself stays as it is."""
+    """A copy of a node to change, so that the recording stays unchanged."""
     copy = node_def_pb2.NodeDef()
     copy.CopyFrom(node)
     return copy
 
 
 class Graph:
-    """Nodes by name, their inputs with what replaces them followed.
+    """Nodes by name; inputs are resolved to their replacements.
 
     Args:
         nodes: `NodeDef`s; they are not changed.
         functions: Name to `FunctionDef`, shared by all graphs of one recording.
-        where: What it was recorded in, for messages.
+        where: The recording's file, for messages.
 
     Attributes:
         nodes: Name to `NodeDef`.
-        inputs: Name of a node to its data inputs, as they were recorded.
+        inputs: Name of a node to its recorded data inputs.
         controls: Name of a node to the nodes that have to run before.
-        replaced: Tensor to the tensor that takes its place.
-        shapes: Tensor to its shape, None for an unknown size, of those whose rank is known.
-        functions: As given.
-        where: As given.
+        replaced: Tensor to its replacement.
+        shapes: Tensor to its shape, for known ranks; None is an unknown size.
+        functions: Name to `FunctionDef`.
+        where: The recording's file, for messages.
     """
 
     def __init__(self, nodes: Iterable[Any], functions: dict[str, Any], where: str) -> None:
@@ -60,13 +60,13 @@ class Graph:
             self.take(node)
 
     def take(self, node: Any) -> None:
-        """Put a `NodeDef` in, in place of one of its name."""
+        """Add a `NodeDef`, or replace the one of its name."""
         self.nodes[node.name] = node
         self.inputs[node.name] = [full_name(name) for name in node.input if not name.startswith("^")]
         self.controls[node.name] = [name[1:] for name in node.input if name.startswith("^")]
 
     def add(self, name: str, op: str, inputs: Iterable[str] = (), **attributes: Any) -> str:
-        """Put a node in, in place of one of that name.
+        """Add a node, or replace the one of its name.
 
         Args:
             name: Its name.
@@ -87,7 +87,7 @@ class Graph:
         return f"{name}:0"
 
     def add_constant(self, name: str, value: Any, dtype: Any = None) -> str:
-        """Put a constant in, in place of a node of that name; returns its tensor."""
+        """Add a constant, or replace the node of its name; return its tensor."""
         import tensorflow as tf
 
         node = node_def_pb2.NodeDef(name=name, op="Const")
@@ -97,7 +97,7 @@ class Graph:
         return f"{name}:0"
 
     def demand_tensor(self, name: str, role: str) -> str:
-        """The full name of a tensor that the definition speaks of.
+        """The full name of a tensor that the definition names.
 
         Raises:
             InvalidDefinition: The graph has no such tensor.
@@ -116,48 +116,48 @@ class Graph:
         return tensor
 
     def dtype(self, tensor: str) -> int:
-        """The `DataType` of a tensor; 0 where the operation is unknown."""
+        """The `DataType` of a tensor; 0 if the operation is unknown."""
         types = output_types_of(self.nodes[node_name(tensor)])
         number = int(tensor.rpartition(":")[2])
         return types[number] if number < len(types) else 0
 
     def resolve(self, tensor: str) -> str:
-        """What is read where a tensor is asked for."""
+        """The tensor that replaces a tensor, or the tensor itself."""
         while tensor in self.replaced:
             tensor = self.replaced[tensor]
         return tensor
 
     def data_inputs(self, name: str) -> list[str]:
-        """A node's inputs, with what takes their place."""
+        """A node's data inputs, resolved to their replacements."""
         return [self.resolve(tensor) for tensor in self.inputs[name]]
 
     def plain(self, tensor: str) -> str:
-        """Where a tensor's value comes from, through what hands it on as it is."""
+        """The origin of a tensor's value, before operations that only copy it."""
         tensor = self.resolve(tensor)
         while self.nodes[node_name(tensor)].op in COPIES:
             tensor = self.data_inputs(node_name(tensor))[0]
         return tensor
 
     def reach(self, tensors: Iterable[str], stop: Collection[str] = ()) -> dict[str, None]:
-        """The nodes that tensors are computed of, in a fixed order, nearest first.
+        """The nodes that tensors are computed from, in a fixed order, nearest first.
 
         Args:
             tensors: Tensors.
             stop: Nodes that are not entered.
         """
         queue = [node_name(self.resolve(full_name(tensor))) for tensor in tensors]
-        seen = {name: None for name in queue if name not in stop}
-        queue = list(seen)
+        visited = {name: None for name in queue if name not in stop}
+        queue = list(visited)
         for name in queue:
             for tensor in self._needed_by(name):
                 source = node_name(tensor)
-                if source not in seen and source not in stop:
-                    seen[source] = None
+                if source not in visited and source not in stop:
+                    visited[source] = None
                     queue.append(source)
-        return seen
+        return visited
 
     def _needed_by(self, name: str) -> list[str]:
-        """Its inputs; of a node without any what says in which loop it is."""
+        """A node's inputs; for a node without any, the nodes that place it in a loop."""
         inputs = self.data_inputs(name)
         if inputs or not self.controls[name]:
             return inputs
@@ -195,7 +195,7 @@ class Graph:
         return users
 
     def find(self, test: Callable[[Any], bool]) -> Iterator[str]:
-        """The names of the nodes that a test admits."""
+        """The names of the nodes that pass a test."""
         return (name for name, node in self.nodes.items() if test(node))
 
     def part(self, names: Iterable[str], *, loops: bool = True) -> Any:
@@ -203,7 +203,7 @@ class Graph:
 
         Args:
             names: The nodes.
-            loops: Whether v1 loops stay: without them a piece of a loop can run by itself.
+            loops: Whether v1 loops stay; without them a piece of a loop can run alone.
         """
         chosen = dict.fromkeys(names)
         part = graph_pb2.GraphDef()

@@ -1,4 +1,4 @@
-"""Find what a network may answer: what goes into a softmax, what nobody reads, what meets a label."""
+"""Find possible outputs of a network: inputs of a softmax, unread results, results next to a label."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from redraw.recorded.graph import Graph
 from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import VARIABLES
 
-# Operations that end a network, the likelier the higher.
+# Operations that end a network; a higher number is more likely.
 HEADS = {
     "Softmax": 3,
     "Sigmoid": 2,
@@ -20,31 +20,45 @@ HEADS = {
     "BiasAdd": 1,
     "Squeeze": 1,
 }
-# What applies weights: a softmax that goes into one is attention, and no head.
+# Operations that apply weights: a softmax before one is attention, not a head.
 _WEIGHING = {
-    "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv3D", "DepthwiseConv2dNative",
-    "Einsum", "BiasAdd",
-}  # fmt: skip
-_HANDED_ON = {
-    "Identity", "ReadVariableOp", "Enter", "RefEnter", "ResourceGather", "Cast", "ExpandDims", "Reshape",
-}  # fmt: skip
-_FORMED = {"Reshape", "Cast", "ExpandDims", "Squeeze", "StridedSlice", "OneHot"}
+    "MatMul",
+    "BatchMatMul",
+    "BatchMatMulV2",
+    "BatchMatMulV3",
+    "Conv2D",
+    "Conv3D",
+    "DepthwiseConv2dNative",
+    "Einsum",
+    "BiasAdd",
+}
+_FORWARDING = {
+    "Identity",
+    "ReadVariableOp",
+    "Enter",
+    "RefEnter",
+    "ResourceGather",
+    "Cast",
+    "ExpandDims",
+    "Reshape",
+}
+_RESHAPING = {"Reshape", "Cast", "ExpandDims", "Squeeze", "StridedSlice", "OneHot"}
 
 
 def users_of(graph: Graph) -> dict[str, list[str]]:
-    """Tensor to the nodes that read it, found once for a graph that does not change."""
+    """Tensor to the nodes that read it, computed once for a graph that does not change."""
     if not hasattr(graph, "readers"):
         readers: dict[str, list[str]] = {}
         for name in graph.nodes:
             for tensor in graph.data_inputs(name):
                 readers.setdefault(tensor, []).append(name)
         graph.readers = readers  # type: ignore[attr-defined]
-    found: dict[str, list[str]] = graph.readers  # type: ignore[attr-defined]
-    return found
+    users: dict[str, list[str]] = graph.readers  # type: ignore[attr-defined]
+    return users
 
 
 def unshaped(graph: Graph, tensor: str) -> str:
-    """What a loss is given, before it was made a matrix for it."""
+    """A tensor before it was reshaped to a matrix for a loss."""
     tensor = graph.plain(tensor)
     while graph.nodes[node_name(tensor)].op == "Reshape":
         tensor = graph.plain(graph.data_inputs(node_name(tensor))[0])
@@ -52,24 +66,24 @@ def unshaped(graph: Graph, tensor: str) -> str:
 
 
 def softmaxed(graph: Graph) -> list[str]:
-    """What goes into a softmax, of a loss that was written by hand."""
-    found = (
+    """The inputs of softmax operations, as in a loss that was written by hand."""
+    softmaxes = (
         name for name, node in graph.nodes.items() if node.op == "Softmax" and not is_gradient(graph, name)
     )
-    return [graph.data_inputs(name)[0] for name in found if not _is_weighed(graph, name)]
+    return [graph.data_inputs(name)[0] for name in softmaxes if not _is_weighed(graph, name)]
 
 
 def _is_weighed(graph: Graph, name: str) -> bool:
-    """Whether weights are applied to what is computed of an operation."""
+    """Whether weights are applied to results of an operation."""
     users, queue = users_of(graph), [name]
-    seen = set(queue)
+    visited = set(queue)
     for current in queue:
         for user in users.get(f"{current}:0", ()):
-            if user in seen or is_gradient(graph, user):
+            if user in visited or is_gradient(graph, user):
                 continue
             if graph.nodes[user].op in _WEIGHING and any(map(_is_weight(graph), graph.data_inputs(user))):
                 return True
-            seen.add(user)
+            visited.add(user)
             queue.append(user)
     return False
 
@@ -77,7 +91,7 @@ def _is_weighed(graph: Graph, name: str) -> bool:
 def _is_weight(graph: Graph) -> Callable[[str], bool]:
     def test(tensor: str) -> bool:
         name = node_name(tensor)
-        while graph.nodes[name].op in _HANDED_ON and graph.inputs[name]:
+        while graph.nodes[name].op in _FORWARDING and graph.inputs[name]:
             name = node_name(graph.data_inputs(name)[0])
         return graph.nodes[name].op in VARIABLES
 
@@ -85,13 +99,13 @@ def _is_weight(graph: Graph) -> Callable[[str], bool]:
 
 
 def ends(graph: Graph) -> list[str]:
-    """Without a loss: what nobody reads, and no side effect is."""
+    """The unread outputs of a graph without a loss, except side effects."""
     users = users_of(graph)
-    read = {node_name(tensor) for tensor in users}
+    nodes_read = {node_name(tensor) for tensor in users}
     return [
         f"{name}:0"
         for name, node in graph.nodes.items()
-        if name not in read and node.op in HEADS and node.op != "Identity"
+        if name not in nodes_read and node.op in HEADS and node.op != "Identity"
     ]
 
 
@@ -106,36 +120,36 @@ def is_gradient(graph: Graph, name: str) -> bool:
 
 
 def meeting_labels(graph: Graph, starts: Collection[str]) -> Iterator[tuple[str, str]]:
-    """What is subtracted from, or multiplied by, something that the graph is given: an answer and its label.
+    """Find tensors that are subtracted from, or multiplied by, an input: an answer and its label.
 
     Args:
         graph: The graph.
-        starts: The nodes that give it something.
+        starts: The nodes of its inputs.
 
     Yields:
-        What is computed, and the label that it would have.
+        The computed tensor, and the label.
     """
     for name, node in graph.nodes.items():
         if node.op not in ("Sub", "SquaredDifference", "Mul") or is_gradient(graph, name):
             continue
         first, second = graph.data_inputs(name)
         for answer, label in (
-            (unshaped(graph, first), _as_given(graph, second)),
-            (unshaped(graph, second), _as_given(graph, first)),
+            (unshaped(graph, first), _original_label(graph, second)),
+            (unshaped(graph, second), _original_label(graph, first)),
         ):
             if node_name(label) not in starts or node_name(answer) in starts or not _has_rows(graph, label):
                 continue
             before = graph.reach([answer])
-            # Data may be multiplied by what is computed of them; only a label that is the data is subtracted.
+            # A product of data and a result computed from them is no sign of a label; a difference is.
             apart = node.op != "Mul" or node_name(label) not in before
             if apart and any(graph.nodes[n].op in VARIABLES for n in before):
                 yield answer, label
 
 
-def _as_given(graph: Graph, tensor: str) -> str:
-    """What a label was before it was brought into the answer's form."""
+def _original_label(graph: Graph, tensor: str) -> str:
+    """A label before it was brought into the answer's form."""
     tensor = graph.plain(tensor)
-    while graph.nodes[node_name(tensor)].op in _FORMED:
+    while graph.nodes[node_name(tensor)].op in _RESHAPING:
         tensor = graph.plain(graph.data_inputs(node_name(tensor))[0])
     return tensor
 

@@ -1,4 +1,4 @@
-"""What the nodes of a graph name: operations, tensors and functions. Of any graph, and without TensorFlow."""
+"""The tensors and functions that nodes of any graph refer to, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def node_name(tensor: str) -> str:
     return tensor.lstrip("^").partition(":")[0]
 
 
-def functions_given(node: Any) -> Iterator[Any]:
+def functions_in_attributes(node: Any) -> Iterator[Any]:
     """The functions that a node has as attributes, each a `NameAttrList`, in a fixed order."""
     for _, value in sorted(node.attr.items()):
         kind = value.WhichOneof("value")
@@ -24,19 +24,19 @@ def functions_given(node: Any) -> Iterator[Any]:
 def called_functions(node: Any) -> Iterator[str]:
     """Names that a node may call functions by: its own type, and its attributes."""
     yield node.op
-    yield from (function.name for function in functions_given(node))
+    yield from (function.name for function in functions_in_attributes(node))
 
 
 def follow_calls(nodes: Iterable[Any], functions: Mapping[str, Any], others: Iterable[str] = ()) -> list[str]:
-    """The functions that nodes call, and those that these call, each once, in the order of their discovery.
+    """The functions that nodes call, directly or through others, each once, in the order of discovery.
 
     Args:
         nodes: `NodeDef`s.
         functions: Name to `FunctionDef`.
         others: Names of functions that are called from elsewhere.
     """
-    called = [name for node in nodes for name in called_functions(node)]
-    order = dict.fromkeys(name for name in (*called, *others) if name in functions)
+    names = [name for node in nodes for name in called_functions(node)]
+    order = dict.fromkeys(name for name in (*names, *others) if name in functions)
     queue = list(order)
     for name in queue:
         for node in functions[name].node_def:

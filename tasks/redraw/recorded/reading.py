@@ -1,4 +1,4 @@
-"""Read what training recorded, without running anything of it."""
+"""Read a recorded graph without running any of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Recording:
     """A recorded graph.
 
     Attributes:
-        uri: Where it lies.
+        uri: Its file.
         digest: SHA-256 of the file, in hex.
         meta_graph: A `MetaGraphDef`; of a `graph.pbtxt` only its graph, of a SavedModel the one to serve.
     """
@@ -36,13 +36,13 @@ class Recording:
 
     @property
     def made_by(self) -> str:
-        """The TensorFlow that recorded it, as far as it says."""
+        """The version of TensorFlow that recorded it, if it is stated."""
         version = self.meta_graph.meta_info_def.tensorflow_version
         return f"TensorFlow {version}" if version else "a TensorFlow that does not say its version"
 
     @property
     def is_saved_model(self) -> bool:
-        """Whether it is the graph of a SavedModel, whose signatures say what is asked of it."""
+        """Whether it is the graph of a SavedModel, which has signatures."""
         return self.uri.name == SAVED_MODEL
 
 
@@ -54,11 +54,11 @@ def read_recording(uri: str, digest: str | None = None) -> Recording:
         digest: The SHA-256 that it has to have, in hex; None for any.
 
     Returns:
-        The recording; nothing of it was run.
+        The recording, without running any of it.
 
     Raises:
         CheckpointNotFound: There is no such file.
-        CheckpointCorrupt: It is too large, truncated, no graph, or another file than the digest says.
+        CheckpointCorrupt: It is too large, truncated, not a graph, or does not match the digest.
         InvalidDefinition: It is a graph that no program records.
     """
     place = Uri(uri)
@@ -71,10 +71,10 @@ def read_recording(uri: str, digest: str | None = None) -> Recording:
             f"{place}: expected a recorded graph of at most {most} bytes, got more. Name the .meta of one"
             " checkpoint: weights do not belong in it."
         )
-    found = hashlib.sha256(content).hexdigest()
-    if digest is not None and found != digest:
+    actual = hashlib.sha256(content).hexdigest()
+    if digest is not None and actual != digest:
         raise CheckpointCorrupt(
-            f"{place}: expected the recording with digest {digest:.12}… of the definition, got {found:.12}…."
+            f"{place}: expected the recording with digest {digest:.12}… of the definition, got {actual:.12}…."
             " It was replaced: draft the definition again, or name the file that it was drafted from."
         )
     meta_graph = _parsed(place, content)
@@ -85,7 +85,7 @@ def read_recording(uri: str, digest: str | None = None) -> Recording:
         )
     functions = {function.signature.name: function for function in meta_graph.graph_def.library.function}
     demand_sound(Graph(meta_graph.graph_def.node, functions, str(place)))
-    return Recording(uri=place, digest=found, meta_graph=meta_graph)
+    return Recording(uri=place, digest=actual, meta_graph=meta_graph)
 
 
 def _parsed(place: Uri, content: bytes) -> Any:
@@ -102,14 +102,14 @@ def _parsed(place: Uri, content: bytes) -> Any:
         text_format.Parse(text, meta_graph.graph_def)
     except (DecodeError, text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
         raise CheckpointCorrupt(
-            f"{place}: expected a whole MetaGraphDef (.meta), GraphDef (graph.pbtxt) or {SAVED_MODEL}, got"
+            f"{place}: expected a complete MetaGraphDef (.meta), GraphDef (graph.pbtxt) or {SAVED_MODEL}, got"
             f" {type(err).__name__} ({str(err)[:120]}). Copy the file again."
         ) from err
     return meta_graph
 
 
 def _to_serve(place: Uri, saved_model: Any) -> Any:
-    """Of the graphs of a SavedModel the one with the tag `serve`, or the only one."""
+    """The graph of a SavedModel with the tag `serve`, or its only one."""
     graphs = saved_model.meta_graphs
     tagged = [graph for graph in graphs if _SERVE in graph.meta_info_def.tags]
     if len(tagged) != 1 and len(graphs) != 1:

@@ -1,4 +1,4 @@
-"""Tell what a piece with chance in it does, by running it with random numbers of our choice."""
+"""Recognize what a piece with random numbers does, by running it with chosen numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redraw.recorded.graph import Graph
 from redraw.recorded.operations import CHANCE, FLOATS
 from redraw.recorded.running import CannotBeRun, Piece, known_value
 
-# So many random numbers at least: a share is known to about one in that many.
+# The least number of random numbers: a share is exact to about one in that many.
 _FEWEST = 512
 _MOST_ELEMENTS = 1 << 18
 _UNKNOWN = 64
@@ -29,28 +29,28 @@ def recognize(
         graph: The graph.
         chance: The random operation.
         start: The data.
-        product: What is computed of both.
-        rates: Scalars that it needs and that nobody has given yet.
-        noise: Whether it is tried as noise, which fewer graphs have, or as dropout.
+        product: The result computed from both.
+        rates: Scalars that it needs and that have no value yet.
+        noise: Whether to test for noise, which fewer graphs have, or for dropout.
 
     Returns:
-        What it is, and what was seen; None for anything else.
+        Its kind and the evidence; None for anything else.
     """
     if graph.dtype(start) % 100 not in FLOATS:
         return None
     try:
         trial = _Trial(graph, chance, start, product, rates)
-        found = [_name(trial, rate, noise=noise) for rate in (_RATES if rates else _RATES[:1])]
+        names = [_name(trial, rate, noise=noise) for rate in (_RATES if rates else _RATES[:1])]
     except CannotBeRun:
         return None
-    first = found[0]
-    if first is None or any(one is None or one[0] != first[0] for one in found):
+    first = names[0]
+    if first is None or any(name is None or name[0] != first[0] for name in names):
         return None
     return first if not rates else (first[0], f"run with several rates: {first[1]}")
 
 
 class _Trial:
-    """The piece, ready to be run."""
+    """The piece, ready to run."""
 
     def __init__(self, graph: Graph, chance: str, start: str, product: str, rates: list[str]) -> None:
         self._start, self._chance, self._rates = start, f"{chance}:0", rates
@@ -60,29 +60,33 @@ class _Trial:
         self.tolerance = _TOLERANCE.get(tf.as_dtype(graph.dtype(start)).name, 1e-4)
         shape = graph.data_inputs(chance)[_shape_input(graph.nodes[chance].op)]
         try:
-            self._of_shape: Piece | None = Piece(graph, [shape], [start, *rates])
+            self._shape_piece: Piece | None = Piece(graph, [shape], [start, *rates])
         except CannotBeRun:
-            # One mask for several tensors has the shape of another one: they are alike.
-            self._of_shape = None
+            # A mask for several tensors has the shape of another tensor; assume the data's.
+            self._shape_piece = None
         self._piece = Piece(graph, [product], [start, self._chance, *rates])
         self.shape = _sizes(graph.shapes.get(start), known_value(graph, shape))
 
     def data(self, seed: int) -> np.ndarray:
-        """Values between 1 and 2 or their negatives: none is 0."""
+        """Values between 1 and 2 or their negatives, so that none is 0."""
         rng = np.random.default_rng(seed)
         return (rng.uniform(1, 2, self.shape) * rng.choice([-1, 1], self.shape)).astype(self.dtype)
 
-    def drawn(self, x: np.ndarray, rate: float) -> tuple[int, ...]:
+    def mask_shape(self, x: np.ndarray, rate: float) -> tuple[int, ...]:
         """The shape of the random numbers."""
-        if self._of_shape is None:
+        if self._shape_piece is None:
             return x.shape
-        (shape,) = self._of_shape.run({self._start: x, **dict.fromkeys(self._rates, rate)})
+        (shape,) = self._shape_piece.run({self._start: x, **dict.fromkeys(self._rates, rate)})
         return tuple(int(size) for size in np.atleast_1d(shape))
 
     def run(self, x: np.ndarray, numbers: np.ndarray, rate: float) -> np.ndarray:
-        """The piece's answer, in double precision."""
-        fed = {self._start: x, self._chance: numbers.astype(self._number), **dict.fromkeys(self._rates, rate)}
-        (answer,) = self._piece.run(fed)
+        """The piece's result, in double precision."""
+        feeds = {
+            self._start: x,
+            self._chance: numbers.astype(self._number),
+            **dict.fromkeys(self._rates, rate),
+        }
+        (answer,) = self._piece.run(feeds)
         if answer.shape != x.shape:
             raise CannotBeRun(f"it makes {answer.shape} of {x.shape}")
         return np.asarray(answer, np.float64)
@@ -92,10 +96,10 @@ def _shape_input(op: str) -> int:
     return 2 if op in ("StatefulUniform", "StatefulStandardNormalV2") else 0
 
 
-def _sizes(known: tuple[int | None, ...] | None, drawn: np.ndarray | None) -> list[int]:
-    """A shape to try: what is not known of the data, the shape of the random numbers may say."""
-    numbers = [int(size) for size in np.atleast_1d(drawn)] if drawn is not None else []
-    shape = list(known) if known is not None else [None] * (len(numbers) or 2)
+def _sizes(data_shape: tuple[int | None, ...] | None, mask_shape: np.ndarray | None) -> list[int]:
+    """A shape to try: unknown sizes of the data may come from the shape of the random numbers."""
+    numbers = [int(size) for size in np.atleast_1d(mask_shape)] if mask_shape is not None else []
+    shape = list(data_shape) if data_shape is not None else [None] * (len(numbers) or 2)
     if len(numbers) == len(shape):
         shape = [
             size or (number if number > 1 else None) for size, number in zip(shape, numbers, strict=True)
@@ -115,12 +119,12 @@ def _name(trial: _Trial, rate: float, *, noise: bool) -> tuple[str, str] | None:
 
 def _dropout(trial: _Trial, rate: float) -> tuple[str, str] | None:
     x = trial.data(1)
-    shape = trial.drawn(x, rate)
+    shape = trial.mask_shape(x, rate)
     count = math.prod(shape)
     if not count:
         return None
     times = -(-_FEWEST // count)
-    # Spread evenly over [0, 1): the share that is kept is then exact but for one of them.
+    # Spread evenly over [0, 1), so that the share of kept values is exact to one of them.
     numbers = np.random.default_rng(2).permutation((np.arange(count * times) + 0.5) / (count * times))
     answers = [trial.run(x, part.reshape(shape), rate) for part in np.split(numbers, times)]
     answer, data = np.stack(answers), np.broadcast_to(np.asarray(x, np.float64), (times, *x.shape))
@@ -131,30 +135,30 @@ def _dropout(trial: _Trial, rate: float) -> tuple[str, str] | None:
 
 
 def _plain_dropout(y: np.ndarray, x: np.ndarray, slack: float, tolerance: float) -> tuple[str, str] | None:
-    kept = y != 0
-    if not kept.any():
+    nonzero = y != 0
+    if not nonzero.any():
         return None
-    ratios = y[kept] / x[kept]
-    keep, share = 1 / ratios.mean(), kept.mean()
+    ratios = y[nonzero] / x[nonzero]
+    keep, share = 1 / ratios.mean(), nonzero.mean()
     if np.ptp(ratios) > tolerance * 10 or abs(keep - share) > slack:
         return None
     return "dropout", f"of {y.size} answers {share:.3f} are x / {keep:.4g}, the others 0"
 
 
 def _alpha_dropout(y: np.ndarray, x: np.ndarray, slack: float, tolerance: float) -> tuple[str, str] | None:
-    """Dropped values are one constant, the others a * x + b, as the share says."""
+    """Whether dropped values are a constant and the others a * x + b, with a and b given by the share."""
     values, counts = np.unique(np.round(y, 5), return_counts=True)
     constant = values[counts.argmax()]
-    kept = np.abs(y - constant) > 1e-4
-    if counts.max() < 3 or kept.all() or not kept.any():
+    unchanged = np.abs(y - constant) > 1e-4
+    if counts.max() < 3 or unchanged.all() or not unchanged.any():
         return None
-    scale, offset = np.polyfit(x[kept], y[kept], 1)
-    if np.abs(scale * x[kept] + offset - y[kept]).max() > tolerance * 10 or scale <= 0:
+    scale, offset = np.polyfit(x[unchanged], y[unchanged], 1)
+    if np.abs(scale * x[unchanged] + offset - y[unchanged]).max() > tolerance * 10 or scale <= 0:
         return None
-    share, dropped = kept.mean(), (constant - offset) / scale
-    wanted = (share * (1 + (1 - share) * dropped**2)) ** -0.5
+    share, dropped = unchanged.mean(), (constant - offset) / scale
+    expected = (share * (1 + (1 - share) * dropped**2)) ** -0.5
     bound = slack * 10
-    if abs(scale - wanted) > bound or abs(offset + scale * (1 - share) * dropped) > bound:
+    if abs(scale - expected) > bound or abs(offset + scale * (1 - share) * dropped) > bound:
         return None
     return (
         "alpha dropout",
@@ -163,9 +167,9 @@ def _alpha_dropout(y: np.ndarray, x: np.ndarray, slack: float, tolerance: float)
 
 
 def _noise(trial: _Trial, rate: float, still: float) -> tuple[str, str] | None:
-    """Without chance it is x, and with it x plus, or x times one plus, a fixed multiple of the numbers."""
+    """Whether the result is x plus (or x times one plus) a fixed multiple of the random numbers."""
     x, other = trial.data(1), trial.data(3)
-    shape = trial.drawn(x, rate)
+    shape = trial.mask_shape(x, rate)
     silent = np.full(shape, still)
     if any(
         np.abs(trial.run(v, silent, rate) - np.asarray(v, np.float64)).max() > trial.tolerance
@@ -183,6 +187,6 @@ def _noise(trial: _Trial, rate: float, still: float) -> tuple[str, str] | None:
         if size > trial.tolerance and spread <= 20 * trial.tolerance * max(size, 1):
             return (
                 kind,
-                f"without chance it is x, with chance it moves by {size:.4g} times the random numbers",
+                f"it is x, and differs from it by {size:.4g} times the random numbers",
             )
     return None

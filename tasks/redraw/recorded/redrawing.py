@@ -1,4 +1,4 @@
-"""Redraw a recording: what answers requests, and nothing of what trained it."""
+"""Redraw a recording for inference, without the operations that only trained it."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _DEFAULTED = {"PlaceholderWithDefault", "Print"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What is to be served of a recording.
+class Selection:
+    """The part of a recording to serve.
 
     Attributes:
-        inputs: Input name to the tensor that a request gives, and its shape.
+        inputs: Input name to the tensor that a request replaces, and its shape.
         outputs: Output name to tensor.
-        constants: Tensor to the value that it has from now on.
-        kept: Kinds of random operations that stay.
+        constants: Tensor to its new, constant value.
+        random_ops: Kinds of random operations to keep.
     """
 
     inputs: Mapping[str, tuple[str, Shape]]
     outputs: Mapping[str, str]
     constants: Mapping[str, Any] = field(default_factory=dict)
-    kept: tuple[str, ...] = ()
+    random_ops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +54,17 @@ class Redrawn:
     """A redrawn graph.
 
     Attributes:
-        graph: Its nodes, and what replaces what.
+        graph: Its nodes, with replacements.
         recorded: How many operations the recording has.
         inputs: Input name to the tensor of its placeholder.
         outputs: Output name to tensor.
         variables: The variables that it reads.
         unserved: The variables that only training needs.
-        replaced: What took which tensor's place, and why.
-        averages: The moving averages that are served for statistics of the batch.
+        replaced: The replaced tensors, with reasons.
+        averages: The moving averages that replace statistics of the batch.
         tables: Its lookup tables.
-        counts: What was done how many times.
-        grown: Output tensor to the shapes that it has for two numbers of rows.
+        counts: Kind of change to how often it was made.
+        grown: Output tensor to its shapes for two numbers of rows.
     """
 
     graph: Graph
@@ -81,55 +81,59 @@ class Redrawn:
 
 
 def open_graph(recording: Recording) -> Graph:
-    """The graph of a recording, as it was recorded."""
+    """The unchanged graph of a recording."""
     definition = recording.meta_graph.graph_def
     functions = {function.signature.name: function for function in definition.library.function}
     return Graph(definition.node, functions, str(recording.uri))
 
 
-def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
+def redraw_recording(recording: Recording, selection: Selection) -> Redrawn:
     """Redraw a recorded graph for inference.
 
     Args:
         recording: The recording; it is not changed.
-        asked: What is to be served.
+        selection: The part to serve.
 
     Returns:
-        The graph, with what was done to it.
+        The graph, with a list of the changes.
 
     Raises:
-        InvalidDefinition: It names tensors that the recording does not have, or something in it can
-            be served in no form that training did not define: all of it is named.
+        InvalidDefinition: It names tensors that the recording does not have, or the graph has
+            operations that cannot be served; the message names all of them.
     """
     started = time.monotonic()
     graph = open_graph(recording)
-    outputs = [graph.demand_tensor(name, "output") for name in asked.outputs.values()]
-    fix_constants(graph, asked.constants)
-    inputs = {name: _cut(graph, name, *cut) for name, cut in asked.inputs.items()}
-    counts = Counter(constants=len(asked.constants))
+    outputs = [graph.demand_tensor(name, "output") for name in selection.outputs.values()]
+    fix_constants(graph, selection.constants)
+    inputs = {name: _cut(graph, name, *cut) for name, cut in selection.inputs.items()}
+    counts = Counter(constants=len(selection.constants))
     counts["training flags"] = fix_flags(graph)
-    counts += _straighten(graph, outputs)
+    counts += _simplify(graph, outputs)
     demand_known((graph.nodes[n] for n in graph.reach(outputs)), graph.functions, graph.where)
-    shapes = {f"{INPUT}{name}:0": shape for name, (_, shape) in asked.inputs.items()}
-    fixed = _recorded_batch(graph, asked)
-    # Constants may hold the batch's size: pieces run with the one that was recorded.
+    shapes = {f"{INPUT}{name}:0": shape for name, (_, shape) in selection.inputs.items()}
+    fixed = _recorded_batch(graph, selection)
+    # Constants may contain the batch's size, so pieces run with the recorded one.
     graph.shapes = infer_shapes(graph, outputs, {**shapes, **fixed})
-    replaced, averages = _infer(graph, outputs, asked.kept)
+    replaced, averages = _infer(graph, outputs, selection.random_ops)
     counts["freed constants"] += _free_rows(graph, outputs, fixed)
     mixing, grown = mixing_rows(graph, outputs, shapes)
     _refuse(graph, mixing)
-    reached = graph.reach(outputs)
-    variables, unserved = _saved_variables(recording, reached)
-    counts += Counter(one.kind for one in replaced)
+    needed = graph.reach(outputs)
+    variables, unserved = _saved_variables(recording, needed)
+    counts += Counter(replacement.kind for replacement in replaced)
     logger.info(
-        "redrew %s: %d of %d operations in %.1f s; %s", recording.uri, len(reached), len(graph.nodes),
-        time.monotonic() - started, ", ".join(f"{count} {what}" for what, count in counts.items() if count),
-    )  # fmt: skip
+        "redrew %s: %d of %d operations in %.1f s; %s",
+        recording.uri,
+        len(needed),
+        len(graph.nodes),
+        time.monotonic() - started,
+        ", ".join(f"{count} {what}" for what, count in counts.items() if count),
+    )
     return Redrawn(
         graph=graph,
         recorded=len(recording.meta_graph.graph_def.node),
         inputs=inputs,
-        outputs=dict(zip(asked.outputs, outputs, strict=True)),
+        outputs=dict(zip(selection.outputs, outputs, strict=True)),
         variables=variables,
         unserved=unserved,
         replaced=replaced,
@@ -141,35 +145,35 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
 
 
 def _saved_variables(
-    recording: Recording, reached: Collection[str]
+    recording: Recording, needed: Collection[str]
 ) -> tuple[tuple[SavedVariable, ...], tuple[SavedVariable, ...]]:
     """The variables that are served, and those that only training needs."""
     graph = open_graph(recording)
     names = [name for name, node in graph.nodes.items() if node.op in VARIABLES]
     saved = find_saved(graph, recording.meta_graph.saver_def, names)
-    served = {one.key for one in saved if one.node in reached}
+    served = {variable.key for variable in saved if variable.node in needed}
     return (
-        tuple(one for one in saved if one.node in reached),
-        tuple(one for one in saved if one.key not in served),
+        tuple(variable for variable in saved if variable.node in needed),
+        tuple(variable for variable in saved if variable.key not in served),
     )
 
 
 def _infer(
-    graph: Graph, outputs: list[str], kept: tuple[str, ...]
+    graph: Graph, outputs: list[str], random_ops: tuple[str, ...]
 ) -> tuple[tuple[Replacement, ...], tuple[Average, ...]]:
-    """Serve averages for statistics of the batch, and leave chance out; refuse what has no such form."""
+    """Replace statistics of the batch by averages and remove randomness, or refuse the graph."""
     averages = find_averages(graph, outputs, data_nodes(graph))
     served, used, refused = serve_averages(graph, outputs, averages)
-    removed, problems = remove_chance(graph, outputs, kept)
-    inner, others = redraw_bodies(graph, outputs, kept)
+    removed, problems = remove_chance(graph, outputs, random_ops)
+    inner, others = redraw_bodies(graph, outputs, random_ops)
     _refuse(
-        graph, [*refused, *problems, *others, *_strangers(graph, outputs), *unknown_flags(graph, outputs)]
+        graph, [*refused, *problems, *others, *_unserveable(graph, outputs), *unknown_flags(graph, outputs)]
     )
     return (*served, *removed, *inner), tuple(used)
 
 
 def _free_rows(graph: Graph, outputs: list[str], fixed: Mapping[str, Shape]) -> int:
-    """Free constants of the number of rows that was recorded; returns how many."""
+    """Free constants with the recorded number of rows; return how many."""
     sizes = {shape[0] for shape in fixed.values() if shape and shape[0]}
     return sum(
         free_batch(graph, outputs, size, graph.shapes) + free_bodies(graph, outputs, size) for size in sizes
@@ -192,22 +196,22 @@ def _cut(graph: Graph, name: str, tensor: str, shape: Shape) -> str:
     return placeholder
 
 
-def _straighten(graph: Graph, outputs: list[str]) -> Counter[str]:
-    """Put constants, branches and calls in order, until nothing more is known."""
+def _simplify(graph: Graph, outputs: list[str]) -> Counter[str]:
+    """Resolve defaults, calls and branches until nothing more can be resolved."""
     counts: Counter[str] = Counter()
     while True:
         for name in graph.reach(outputs):
             if graph.nodes[name].op in _DEFAULTED:
                 graph.replaced[f"{name}:0"] = graph.data_inputs(name)[0]
-        done = inline_calls(graph, outputs)
-        done["branches"] += resolve_branches(graph, outputs)
-        counts += done
-        if not done.total():
+        resolved = inline_calls(graph, outputs)
+        resolved["branches"] += resolve_branches(graph, outputs)
+        counts += resolved
+        if not resolved.total():
             return counts
 
 
 def recorded_shape(graph: Graph, tensor: str) -> Shape:
-    """The shape that the recording says a tensor has; None where it does not say."""
+    """A tensor's shape according to the recording; None if it does not say."""
     node = graph.nodes[node_name(tensor)]
     number = int(full_name(tensor).rpartition(":")[2])
     for attribute in ("_output_shapes", "output_shapes"):
@@ -221,39 +225,39 @@ def _sizes(shape: Any) -> Shape:
     return None if shape.unknown_rank else tuple(None if dim.size < 0 else dim.size for dim in shape.dim)
 
 
-def _recorded_batch(graph: Graph, asked: Asked) -> dict[str, Shape]:
-    """The inputs' shapes with the number of rows that the recording says they had."""
+def _recorded_batch(graph: Graph, selection: Selection) -> dict[str, Shape]:
+    """The inputs' shapes with the recorded number of rows."""
     fixed: dict[str, Shape] = {}
-    for name, (tensor, shape) in asked.inputs.items():
+    for name, (tensor, shape) in selection.inputs.items():
         recorded = recorded_shape(graph, full_name(tensor))
         if recorded and shape and shape[0] is None and len(recorded) == len(shape) and recorded[0]:
             fixed[f"{INPUT}{name}:0"] = tuple(
-                one or other for one, other in zip(shape, recorded, strict=True)
+                size or recorded_size for size, recorded_size in zip(shape, recorded, strict=True)
             )
     return fixed
 
 
-def _strangers(graph: Graph, outputs: list[str]) -> list[str]:
-    """What the outputs need that no request gives and no server has."""
-    found = []
+def _unserveable(graph: Graph, outputs: list[str]) -> list[str]:
+    """Messages for operations that the outputs need and no server can run."""
+    problems = []
     for name in graph.reach(outputs):
         op = graph.nodes[name].op
         if op in SOURCES and not name.startswith(INPUT):
-            found.append(
+            problems.append(
                 f"the outputs need {op} {name!r}: name it in inputs, or set it in constants (draft: --set"
                 f" {name}=VALUE)"
             )
         elif op in HOST:
-            found.append(f"the outputs need {op} {name!r}, which runs outside of the graph: cut behind it")
+            problems.append(f"the outputs need {op} {name!r}, which runs outside of the graph: cut behind it")
         elif op in ASSIGNMENTS:
-            found.append(f"the outputs need {op} {name!r}, which updates a variable")
-    return found
+            problems.append(f"the outputs need {op} {name!r}, which updates a variable")
+    return problems
 
 
 def _refuse(graph: Graph, problems: list[str]) -> None:
     if problems:
-        shown = short_list(problems, "what no server could run", _SHOWN, "; ")
+        description = short_list(problems, "what no server could run", _SHOWN, "; ")
         raise InvalidDefinition(
-            f"{graph.where}: expected a graph that can be served, got: {shown}."
+            f"{graph.where}: expected a graph that can be served, got: {description}."
             " Choose other inputs, outputs or constants, or write the model as a definition."
         )

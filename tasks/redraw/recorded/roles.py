@@ -1,7 +1,8 @@
-"""Find where a recorded graph gets its data and what it answers, each with the evidence for it.
+"""Find the inputs and the outputs of a recorded graph, each with evidence.
 
-What goes into a loss before a label meets it is what the network answers, and so is what is computed of that
-without the label. What leads there and to no label is data. A flag chooses branches, a rate meets chance.
+The input of a loss that does not come from a label is an output of the network, and so is what is computed
+from it without the label. A source that leads there, and to no label, is data. A flag selects branches, and
+a rate is combined with random numbers.
 """
 
 from __future__ import annotations
@@ -33,17 +34,27 @@ from redraw.recorded.operations import (
     output_types_of,
 )
 
-# Where the logits and the labels of a loss stand among its inputs.
+# The positions of the logits and the labels among a loss's inputs.
 _LOSSES = {
     "SparseSoftmaxCrossEntropyWithLogits": (0, 1),
     "SoftmaxCrossEntropyWithLogits": (0, 1),
     "CTCLoss": (0, 1),
 }
 _STARTS = {
-    "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueV2",
-    "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeue", "QueueDequeueMany", "QueueDequeueUpTo",
-    "ParseExample", "ParseExampleV2", "DecodeCSV",
-}  # fmt: skip
+    "Placeholder",
+    "PlaceholderV2",
+    "PlaceholderWithDefault",
+    "IteratorGetNext",
+    "QueueDequeueV2",
+    "QueueDequeueManyV2",
+    "QueueDequeueUpToV2",
+    "QueueDequeue",
+    "QueueDequeueMany",
+    "QueueDequeueUpTo",
+    "ParseExample",
+    "ParseExampleV2",
+    "DecodeCSV",
+}
 _APPLIES = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _MOST_GUESSES = 12
 _PASSIVE = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
@@ -61,12 +72,12 @@ _SIDE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Something that a graph is given.
+    """An input of a graph.
 
     Attributes:
         tensor: The tensor.
         role: `data`, `label`, `flag`, `keep rate`, `rate` or `number`.
-        evidence: Why.
+        evidence: The reason.
     """
 
     tensor: str
@@ -76,12 +87,12 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """Something that the network may answer.
+    """A possible output of the network.
 
     Attributes:
         tensor: The tensor.
-        rank: The higher, the likelier.
-        evidence: Why.
+        rank: A higher rank is more likely.
+        evidence: The reason.
     """
 
     tensor: str
@@ -91,11 +102,11 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True)
 class Roles:
-    """What was found.
+    """The inputs and outputs that were found.
 
     Attributes:
-        sources: Everything that the graph is given.
-        outputs: What it may answer, the likeliest first.
+        sources: All inputs of the graph.
+        outputs: Its possible outputs, the likeliest first.
     """
 
     sources: tuple[Source, ...]
@@ -110,31 +121,33 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
     """Find the roles of a graph's sources, and its outputs.
 
     Args:
-        graph: The graph as it was recorded.
-        outputs: What is known to be asked of it; none to find that as well.
+        graph: The unchanged graph.
+        outputs: Its known outputs; empty to find them.
 
     Returns:
-        Sources and outputs, with evidence; several may be as likely.
+        Sources and outputs, with evidence; several may be equally likely.
     """
-    asked = list(outputs)
+    requested = list(outputs)
     starts = [name for name, node in graph.nodes.items() if node.op in _STARTS]
     losses = [name for name, node in graph.nodes.items() if node.op in _LOSSES]
     heads = [graph.data_inputs(name)[_LOSSES[graph.nodes[name].op][0]] for name in losses]
     heads = [unshaped(graph, head) for head in heads] or softmaxed(graph)
     labels = _sources_of(graph, [graph.data_inputs(n)[_LOSSES[graph.nodes[n].op][1]] for n in losses], starts)
-    network = _sources_of(graph, asked or heads or ends(graph), starts)
+    network = _sources_of(graph, requested or heads or ends(graph), starts)
     steering = {t: _steering(graph, t) for t in _tensors(graph, starts)}
-    given = set(network) - set(labels)
-    found = []
+    inputs = set(network) - set(labels)
+    sources = []
     for tensor, (role, why) in steering.items():
         if role:
-            found.append(Source(tensor=tensor, role=role, evidence=why))
-        elif tensor in given:
-            found.append(Source(tensor=tensor, role="data", evidence="leads to the outputs, and to no label"))
+            sources.append(Source(tensor=tensor, role=role, evidence=why))
+        elif tensor in inputs:
+            sources.append(
+                Source(tensor=tensor, role="data", evidence="leads to the outputs, and to no label")
+            )
         elif tensor in labels:
-            found.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
-    possible = [] if asked else _with_doubts(graph, _outputs(graph, heads, set(labels)), starts)
-    return Roles(sources=tuple(found), outputs=tuple(possible))
+            sources.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
+    possible = [] if requested else _with_doubts(graph, _outputs(graph, heads, set(labels)), starts)
+    return Roles(sources=tuple(sources), outputs=tuple(possible))
 
 
 def _tensors(graph: Graph, starts: Iterable[str]) -> list[str]:
@@ -144,23 +157,23 @@ def _tensors(graph: Graph, starts: Iterable[str]) -> list[str]:
 
 
 def _sources_of(graph: Graph, tensors: list[str], starts: list[str]) -> dict[str, None]:
-    """The tensors of sources that some tensors are computed of."""
-    among, found, queue = set(starts), dict[str, None](), [graph.resolve(tensor) for tensor in tensors]
-    seen = set(queue)
+    """The tensors of sources that some tensors are computed from."""
+    among, sources, queue = set(starts), dict[str, None](), [graph.resolve(tensor) for tensor in tensors]
+    visited = set(queue)
     for tensor in queue:
         name = node_name(tensor)
         if name in among:
-            found[tensor] = None
+            sources[tensor] = None
             continue
         for before in graph.data_inputs(name) if graph.nodes[name].op not in _PASSIVE else ():
-            if before not in seen:
-                seen.add(before)
+            if before not in visited:
+                visited.add(before)
                 queue.append(before)
-    return found
+    return sources
 
 
 def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
-    """Whether a source only steers: a flag that chooses branches, a rate that meets chance."""
+    """The role of a source that only controls the network: a flag, a rate or a number; else empty."""
     dtype = graph.dtype(tensor) % 100
     users = users_of(graph)
     if dtype == types_pb2.DT_BOOL and graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
@@ -178,7 +191,7 @@ def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
             and not graph.nodes[node_name(tensor)].attr["shape"].shape.unknown_rank
         )
         return ("number", "one number for all rows") if counts else ("", "")
-    queue, seen = [tensor], {tensor}
+    queue, visited = [tensor], {tensor}
     for current in queue:
         for user in users.get(current, ()):
             op = graph.nodes[user].op
@@ -190,8 +203,8 @@ def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
             ):
                 return "keep rate", f"meets random numbers in {user!r}"
             if op in ("Identity", "Sub", "Enter", "Switch", "Merge", "RealDiv", "Cast") and len(queue) < 40:
-                queue += [f"{user}:0"] if f"{user}:0" not in seen else []
-                seen.add(f"{user}:0")
+                queue += [f"{user}:0"] if f"{user}:0" not in visited else []
+                visited.add(f"{user}:0")
     return (
         ("number", "one number for all rows")
         if number and "shape" in graph.nodes[node_name(tensor)].attr
@@ -200,7 +213,7 @@ def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
 
 
 def _first(graph: Graph, name: str) -> str:
-    """Where random numbers come from, through what scales them."""
+    """The origin of random numbers, before operations that scale them."""
     for _ in range(4):
         if graph.nodes[name].op not in ("Add", "AddV2", "Mul", "Sub", "Identity") or not graph.inputs[name]:
             break
@@ -219,9 +232,9 @@ def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
     outputs: dict[str, Output] = {}
     queue = list(dict.fromkeys(graph.plain(head) for head in heads or ends(graph)))
     for head in queue:
-        why = "goes into a loss, or a softmax, as its logits" if heads else "nobody reads it"
+        why = "goes into a loss, or a softmax, as its logits" if heads else "it is not read"
         outputs[head] = Output(tensor=head, rank=1, evidence=why)
-    seen = set(queue)
+    visited = set(queue)
     for tensor in queue:
         for user in users.get(tensor, ()):
             op, out = graph.nodes[user].op, f"{user}:0"
@@ -231,11 +244,11 @@ def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
                 and op not in SWITCHES | VARIABLES
                 and op not in ASSIGNMENTS
             )
-            if out in seen or not plain or op in _PASSIVE or is_gradient(graph, user):
+            if out in visited or not plain or op in _PASSIVE or is_gradient(graph, user):
                 continue
             if set(_sources_of(graph, [out], [node_name(t) for t in labels])) & labels:
                 continue
-            seen.add(out)
+            visited.add(out)
             queue.append(out)
             if op in HEADS:
                 rank = HEADS[op] + (
@@ -248,13 +261,13 @@ def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
 
 
 def _with_doubts(graph: Graph, outputs: list[Output], starts: list[str]) -> list[Output]:
-    """The outputs, or all of rank 0 with what else meets a label: a person has to choose then."""
+    """The outputs; if other tensors meet a label, all with rank 0, so that the user has to choose."""
     answers = dict(islice(meeting_labels(graph, set(starts)), _MOST_GUESSES))
-    reached = graph.reach([output.tensor for output in outputs])
-    known = {node_name(output.tensor) for output in outputs}
+    needed = graph.reach([output.tensor for output in outputs])
+    nodes = {node_name(output.tensor) for output in outputs}
     others = [
         Output(tensor=answer, rank=0, evidence=f"meets {label!r} as an answer meets its label")
         for answer, label in answers.items()
-        if node_name(answer) not in reached and known.isdisjoint(graph.reach([answer]))
+        if node_name(answer) not in needed and nodes.isdisjoint(graph.reach([answer]))
     ]
     return [*(replace(output, rank=0) for output in outputs), *others] if others else outputs

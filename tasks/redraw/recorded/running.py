@@ -1,4 +1,4 @@
-"""Run a piece of a recorded graph by itself: only computing, nothing that reads, writes, keeps or waits."""
+"""Run a piece of a recorded graph alone: only operations that compute, without I/O or state."""
 
 from __future__ import annotations
 
@@ -15,29 +15,39 @@ from redraw.recorded.operations import CHANCE, HOST, SOURCES, VARIABLES
 
 _MOST_NODES = 400
 _MOST_VALUES = 1 << 24
-# Of the operations that keep no state, those that reach files, debuggers or foreign code.
+# Stateless operations that access files, debuggers or foreign code.
 _OUTSIDE = {
-    "GenerateVocabRemapping", "InitializeTableFromTextFile", "ImmutableConst", "Abort", "DecodeProtoV2",
-    "EncodeProto", "DebugIdentity", "DebugNumericSummary", "DebugNumericSummaryV2", "DebugNanCount",
-    "XlaCustomCall", "XlaCustomCallV2", "MlirPassthroughOp",
-}  # fmt: skip
+    "GenerateVocabRemapping",
+    "InitializeTableFromTextFile",
+    "ImmutableConst",
+    "Abort",
+    "DecodeProtoV2",
+    "EncodeProto",
+    "DebugIdentity",
+    "DebugNumericSummary",
+    "DebugNumericSummaryV2",
+    "DebugNanCount",
+    "XlaCustomCall",
+    "XlaCustomCallV2",
+    "MlirPassthroughOp",
+}
 _JOINTS = {"Merge", "RefMerge", "NextIteration", "RefNextIteration", "LoopCond", "Switch", "RefSwitch"}
 
 
 class CannotBeRun(Exception):  # noqa: N818 - an answer to the caller, not an error for a user
-    """A piece holds something that cannot run by itself; the message says what."""
+    """A piece has an operation that cannot run alone; the message names it."""
 
 
 class Piece:
-    """What lies between some tensors and others.
+    """The operations between some tensors and others.
 
     Args:
         graph: The graph.
-        outputs: What is asked for.
-        fed: The tensors that are given; nothing behind them runs.
+        outputs: The tensors to compute.
+        fed: The tensors that get values; nothing before them runs.
 
     Raises:
-        CannotBeRun: It reads data, keeps a state, calls out, or is too large.
+        CannotBeRun: It reads data, has state, calls other code, or is too large.
     """
 
     def __init__(self, graph: Graph, outputs: Sequence[str], fed: Iterable[str]) -> None:
@@ -50,12 +60,12 @@ class Piece:
 
     def _collect(self) -> list[str]:
         queue = list(dict.fromkeys(node_name(t) for t in self._outputs if t not in self._fed))
-        seen = set(queue)
+        visited = set(queue)
         for name in queue:
             for tensor in self._graph.data_inputs(name):
                 source = node_name(tensor)
-                if tensor not in self._fed and source not in seen:
-                    seen.add(source)
+                if tensor not in self._fed and source not in visited:
+                    visited.add(source)
                     queue.append(source)
             if len(queue) > _MOST_NODES:
                 raise CannotBeRun(f"more than {_MOST_NODES} operations")
@@ -72,16 +82,16 @@ class Piece:
         """Run it.
 
         Args:
-            values: A value for each tensor that is fed.
+            values: A value for each fed tensor.
 
         Raises:
-            CannotBeRun: TensorFlow cannot.
+            CannotBeRun: TensorFlow cannot run it.
         """
-        given = {self._graph.resolve(tensor): np.asarray(value) for tensor, value in values.items()}
+        fed = {self._graph.resolve(tensor): np.asarray(value) for tensor, value in values.items()}
         try:
             with tf.Graph().as_default(), tf.compat.v1.Session() as session:
                 mapped = {
-                    t: tf.compat.v1.placeholder(tf.as_dtype(self._graph.dtype(t)).base_dtype, given[t].shape)
+                    t: tf.compat.v1.placeholder(tf.as_dtype(self._graph.dtype(t)).base_dtype, fed[t].shape)
                     for t in self._fed
                 }
                 part = self._graph.part(self.nodes, loops=False)
@@ -90,16 +100,20 @@ class Piece:
                 answers = tf.graph_util.import_graph_def(
                     part, {t: p for t, p in mapped.items() if t in used}, outer, name=""
                 )
-                found = dict(
-                    zip(outer, session.run(answers, {mapped[t]: given[t] for t in mapped}), strict=True)
+                results = dict(
+                    zip(
+                        outer,
+                        session.run(answers, {mapped[t]: fed[t] for t in mapped}),
+                        strict=True,
+                    )
                 )
         except (tf.errors.OpError, ValueError, TypeError, KeyError) as err:
             raise CannotBeRun(str(err).partition("\n")[0][:200]) from err
-        return [given[output] if output in self._fed else found[output] for output in self._outputs]
+        return [fed[output] if output in self._fed else results[output] for output in self._outputs]
 
 
 def known_value(graph: Graph, tensor: str) -> np.ndarray | None:
-    """A tensor's value where neither data nor weights nor chance decide it; None where one of them does."""
+    """A tensor's value, if it does not depend on data, weights or random numbers; else None."""
     node = graph.nodes[node_name(graph.resolve(tensor))]
     if node.op == "Const":
         value = node.attr["value"].tensor

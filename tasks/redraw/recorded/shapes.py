@@ -1,4 +1,4 @@
-"""Find the shapes of a graph's tensors as TensorFlow infers them; nothing is run."""
+"""Find the shapes that TensorFlow infers for a graph's tensors, without running it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ Shape = tuple[int | None, ...] | None
 
 
 def infer_shapes(
-    graph: Graph, outputs: Iterable[str], given: Mapping[str, Shape] | None = None
+    graph: Graph, outputs: Iterable[str], known_shapes: Mapping[str, Shape] | None = None
 ) -> dict[str, Any]:
-    """Infer the shapes of what outputs are computed of.
+    """Infer the shapes of the tensors that outputs are computed from.
 
     Args:
         graph: The graph.
         outputs: Tensors.
-        given: Tensor of a placeholder or an argument to its shape.
+        known_shapes: Tensor of a placeholder or an argument to its shape.
 
     Returns:
-        Tensor to its shape, of those whose rank is known.
+        Tensor to its shape, for known ranks.
 
     Raises:
-        InvalidDefinition: TensorFlow refuses the graph; the message says which operation.
+        InvalidDefinition: TensorFlow refuses the graph; the message names the operation.
     """
     part = graph.part(graph.reach(outputs))
     demand_known(part.node, graph.functions, graph.where)
     for node in part.node:
-        shape = (given or {}).get(f"{node.name}:0")
+        shape = (known_shapes or {}).get(f"{node.name}:0")
         if node.op in ("LookupTableFind", "LookupTableFindV2"):
-            _as_cast(node)
+            _replace_by_cast(node)
         if node.op == "_Arg":
             node.op = "Placeholder"
             node.attr["dtype"].type = node.attr["T"].type
@@ -59,8 +59,8 @@ def infer_shapes(
         }
 
 
-def _as_cast(node: Any) -> None:
-    """What a table of a recording answers has its keys' shape, which TensorFlow does not infer."""
+def _replace_by_cast(node: Any) -> None:
+    """Turn a table's lookup into a cast, whose shape TensorFlow infers: it is the keys' shape."""
     keys, source, target = node.input[1], node.attr["Tin"].type, node.attr["Tout"].type
     node.op = "Cast"
     node.input[:] = [keys]

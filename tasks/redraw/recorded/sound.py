@@ -1,4 +1,4 @@
-"""Refuse graphs that no program records: inputs that are missing, operations that wait for themselves."""
+"""Refuse malformed graphs: with missing inputs, or with operations that depend on themselves."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import Graph
 from redraw.recorded.nodes import node_name
 
-# Functions within functions; a program that nests deeper calls itself.
+# Functions within functions; deeper nesting means recursion.
 MOST_NESTED = 40
 _BACK = {"NextIteration", "RefNextIteration"}
 
 
 def demand_sound(graph: Graph) -> None:
-    """Check a graph that was just read, of which anything may be wrong.
+    """Check an untrusted graph after it was read.
 
     Raises:
-        InvalidDefinition: It is none that TensorFlow would run.
+        InvalidDefinition: TensorFlow would not run it.
     """
     problem = next(_problems(graph), "")
     if problem:
@@ -40,22 +40,22 @@ def _problems(graph: Graph) -> Iterator[str]:
         fixed = definition is not None and not any(a.number_attr or a.type_list_attr for a in arguments)
         if fixed and len(inputs) != len(arguments):
             yield f"{name!r} ({graph.nodes[name].op}) with {len(inputs)} inputs instead of {len(arguments)}"
-    waiting = _waiting(graph)
-    if waiting:
-        yield f"{waiting!r}, which waits for its own result"
+    cyclic = _cyclic_operation(graph)
+    if cyclic:
+        yield f"{cyclic!r}, which waits for its own result"
 
 
-def _waiting(graph: Graph) -> str | None:
-    """An operation of a circle, other than that of a loop."""
-    left = Counter({name: len({*map(node_name, graph.inputs[name])}) for name in graph.nodes})
+def _cyclic_operation(graph: Graph) -> str | None:
+    """An operation of a cycle that is not a loop."""
+    remaining = Counter({name: len({*map(node_name, graph.inputs[name])}) for name in graph.nodes})
     users = graph.users(graph.nodes)
     for name in [name for name, node in graph.nodes.items() if node.op in _BACK]:
-        left[name] = 0
-    ready = [name for name in graph.nodes if not left[name]]
+        remaining[name] = 0
+    ready = [name for name in graph.nodes if not remaining[name]]
     for name in ready:
         for user in set(users[name]):
-            left[user] -= 1
-            if left[user] == 0 and graph.nodes[user].op not in _BACK:
+            remaining[user] -= 1
+            if remaining[user] == 0 and graph.nodes[user].op not in _BACK:
                 ready.append(user)
     done = set(ready)
     return next((name for name in graph.nodes if name not in done), None)

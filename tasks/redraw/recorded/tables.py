@@ -1,4 +1,4 @@
-"""The lookup tables that a redrawn graph asks, and what fills them."""
+"""Find the lookup tables of a redrawn graph, and the operations that fill them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Table:
     Attributes:
         node: Its operation.
         initializer: The operation that fills it.
-        file_tensor: The tensor with the path of the file that it is filled from; empty for none.
-        file: The path, as it was recorded.
+        file_tensor: The tensor with the path of the file that fills it; empty if there is none.
+        file: The recorded path.
     """
 
     node: str
@@ -34,7 +34,7 @@ class Table:
 
 
 def find_tables(graph: Graph, outputs: list[str]) -> tuple[Table, ...]:
-    """Find the tables that outputs ask, and what fills each.
+    """Find the tables that outputs need, and the operation that fills each.
 
     Raises:
         InvalidDefinition: A table changes while it is used, or nothing fills it.
@@ -44,7 +44,7 @@ def find_tables(graph: Graph, outputs: list[str]) -> tuple[Table, ...]:
         for name, node in graph.nodes.items()
         if node.op in _FILLS | _FILLS_FROM_FILE
     }
-    found = []
+    tables = []
     for name in graph.reach(outputs):
         op = graph.nodes[name].op
         if op in _CHANGING or (op in _TABLES and name not in fills):
@@ -54,11 +54,11 @@ def find_tables(graph: Graph, outputs: list[str]) -> tuple[Table, ...]:
                 " Write the model as a definition."
             )
         if op in _TABLES:
-            found.append(_described(graph, name, fills[name]))
-    return tuple(found)
+            tables.append(_describe_table(graph, name, fills[name]))
+    return tuple(tables)
 
 
-def _described(graph: Graph, table: str, initializer: str) -> Table:
+def _describe_table(graph: Graph, table: str, initializer: str) -> Table:
     if graph.nodes[initializer].op not in _FILLS_FROM_FILE:
         return Table(node=table, initializer=initializer)
     tensor = graph.plain(graph.data_inputs(initializer)[1])

@@ -1,4 +1,4 @@
-"""Find what a checkpoint calls each variable: by the recording's own Saver, and its slices."""
+"""Find each variable's key in a checkpoint, from the recording's own Saver and its slices."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class SavedVariable:
 
     Attributes:
         node: Its operation.
-        key: What the checkpoint calls it; of a part, the whole.
+        key: Its key in the checkpoint; for a part the whole variable's.
         dtype: TensorFlow's name of it.
         shape: Its own shape.
-        full_shape: The whole's, of a part.
-        offset: Where the part begins.
+        full_shape: The whole variable's shape, for a part.
+        offset: The beginning of the part in each dimension.
         saved: Whether a Saver saves it.
     """
 
@@ -44,7 +44,7 @@ class SavedVariable:
 
 
 def find_saved(graph: Graph, saver: Any, names: list[str]) -> list[SavedVariable]:
-    """Find out under which name the recording's Saver saves variables, and which part of what they are.
+    """Find the names under which the recording's Saver saves variables, and the parts that they are.
 
     Args:
         graph: The recorded graph.
@@ -52,18 +52,18 @@ def find_saved(graph: Graph, saver: Any, names: list[str]) -> list[SavedVariable
         names: The variables' nodes.
 
     Returns:
-        Each variable; one that no Saver saves is known by its own name.
+        Each variable; one that no Saver saves has its own name as the key.
 
     Raises:
         InvalidDefinition: A variable has no shape.
     """
-    known: dict[str, tuple[str, str]] = {}
+    keys: dict[str, tuple[str, str]] = {}
     for variable, key, piece in _saved(graph, saver):
-        # Of several Savers the one that keeps the variable's own name counts.
-        if variable not in known or key == variable:
-            known[variable] = key, piece
-    described = [_described(graph, name, *known.get(name, (name, ""))) for name in names]
-    return [replace(variable, saved=variable.node in known) for variable in described]
+        # Of several Savers, prefer the one that keeps the variable's own name.
+        if variable not in keys or key == variable:
+            keys[variable] = key, piece
+    described = [_describe_variable(graph, name, *keys.get(name, (name, ""))) for name in names]
+    return [replace(variable, saved=variable.node in keys) for variable in described]
 
 
 def _saved(graph: Graph, saver: Any) -> Iterator[tuple[str, str, str]]:
@@ -88,13 +88,13 @@ def _saved(graph: Graph, saver: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _before(graph: Graph, name: str) -> list[str]:
-    """A node, and all that have to run before it."""
+    """A node, and all nodes that have to run before it."""
     queue = [node_name(graph.resolve(full_name(name)))]
-    seen = set(queue)
+    visited = set(queue)
     for current in queue:
         for source in (*map(node_name, graph.data_inputs(current)), *graph.controls[current]):
-            if source not in seen and source in graph.nodes:
-                seen.add(source)
+            if source not in visited and source in graph.nodes:
+                visited.add(source)
                 queue.append(source)
     return queue
 
@@ -106,7 +106,7 @@ def _variable(graph: Graph, tensor: str) -> str | None:
     return name if graph.nodes[name].op in VARIABLES else None
 
 
-def _described(graph: Graph, name: str, key: str, piece: str) -> SavedVariable:
+def _describe_variable(graph: Graph, name: str, key: str, piece: str) -> SavedVariable:
     node = graph.nodes[name]
     shape = node.attr["shape"].shape
     if shape.unknown_rank or any(dim.size < 0 for dim in shape.dim):
@@ -123,7 +123,7 @@ def _described(graph: Graph, name: str, key: str, piece: str) -> SavedVariable:
 
 
 def _parse_slice(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """`50 8 0,17:-`: the whole's shape, then begin and length of the part in each dimension.
+    """Parse `50 8 0,17:-`: the whole shape, then the part's begin and length in each dimension.
 
     Source:
         https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/framework/tensor_slice.h

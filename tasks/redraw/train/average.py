@@ -10,10 +10,10 @@ import tensorflow as tf
 def update_average(
     averages: Mapping[str, tf.Variable], weights: Mapping[str, tf.Variable], decay: float, step: tf.Variable
 ) -> None:
-    """Move every average a little towards its weight; what is not floating is copied.
+    """Move every average towards its weight; values that are not floats are copied.
 
-    The decay is lower at first, min(decay, (1 + step) / (10 + step)), so that the
-    random first weights are soon forgotten.
+    The decay is lower at first, min(decay, (1 + step) / (10 + step)), so that the random
+    initial weights soon lose their influence.
 
     Args:
         averages: Name to average, in place; batch statistics are averaged like weights.

@@ -1,4 +1,4 @@
-"""Which of the training's workers this process is, as `TF_CONFIG` says. No TensorFlow here."""
+"""Read from `TF_CONFIG` which of the training's workers this process is, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from redraw.errors import InvalidRequest
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """A process among those that train one network together.
+    """The place of a process among those that train a network together.
 
     Attributes:
-        workers: How many processes train, this one included.
-        index: Which of them this one is, in [0, workers).
+        workers: The number of processes that train, including this one.
+        index: The number of this process, in [0, workers).
     """
 
     workers: int = 1
@@ -34,10 +34,10 @@ def read_cluster(environment: Mapping[str, str]) -> Cluster:
         environment: The process's environment variables.
 
     Returns:
-        This process's place: the chief comes first, or worker 0 where none is called chief.
+        This process's place; the chief comes first, or worker 0 if there is no chief.
 
     Raises:
-        InvalidRequest: It is missing, no JSON, or names no place among chief and workers.
+        InvalidRequest: It is missing, not JSON, or has no place among chief and workers.
 
     Source:
         https://www.tensorflow.org/guide/distributed_training, "Setting up the TF_CONFIG environment variable"

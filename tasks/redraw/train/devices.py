@@ -1,4 +1,4 @@
-"""Which trainer a definition needs on which devices, and which folder a worker trains in."""
+"""Choose the trainer for a definition and its devices, and the folder of a worker."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from redraw.uri import Uri
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placing:
-    """Where one process of a training does its part.
+class Placement:
+    """The devices and the folder of one process of a training.
 
     Attributes:
         cluster: Its place among the workers.
-        strategy: What keeps replicas together; None where there is one.
+        strategy: The strategy that keeps replicas equal; None for a single replica.
     """
 
     cluster: Cluster
@@ -36,7 +36,7 @@ class Placing:
 
     @contextlib.contextmanager
     def folder(self, out: Uri) -> Iterator[RunFolder]:
-        """The run's folder; for a worker that is not the chief, scratch of the same name."""
+        """The run's folder; for a worker that is not the chief, a scratch folder of the same name."""
         if self.cluster.leads:
             with open_run_folder(out, "train") as folder:
                 yield folder
@@ -45,7 +45,7 @@ class Placing:
             yield RunFolder(scratch / out.name)
 
     def trainer(self, definition: ModelDefinition, folder: RunFolder, run: TrainingRun) -> StepLoop:
-        """The loop that trains the definition here."""
+        """The training loop for the definition."""
         if isinstance(definition, GraphFunctionDefinition):
             return GraphTrainer(definition, folder, run)
         if self.strategy is None:
@@ -55,32 +55,32 @@ class Placing:
         return DistributedTrainer(definition, folder, run, self.strategy, self.cluster)
 
 
-def place_training(request: TrainRequest, definition: ModelDefinition) -> Placing:
-    """Find out where this process trains; before any other operation of TensorFlow.
+def place_training(request: TrainRequest, definition: ModelDefinition) -> Placement:
+    """Find the placement of this process; call it before any other operation of TensorFlow.
 
     Args:
-        request: What it asks of the distribution comes before the definition's plan.
+        request: Its distribution overrides that of the definition's plan.
         definition: The model.
 
     Raises:
-        InvalidDefinition: The model cannot be trained in the way that is asked for.
-        InvalidRequest: `multi_worker` without a `TF_CONFIG` that says where.
+        InvalidDefinition: The model cannot be trained with that distribution.
+        InvalidRequest: `multi_worker` without a valid `TF_CONFIG`.
         WorkerLost: Another worker does not answer.
     """
     distribution = request.distribution or definition.training.distribution
     _demand_possible(request.model, definition, distribution)
     if distribution == "none":
-        return Placing(cluster=Cluster())
+        return Placement(cluster=Cluster())
     from redraw.train.distributed import make_strategy
 
     cluster = read_cluster(os.environ) if distribution == "multi_worker" else Cluster()
-    return Placing(cluster=cluster, strategy=make_strategy(cluster))
+    return Placement(cluster=cluster, strategy=make_strategy(cluster))
 
 
 def _demand_possible(model: str, definition: ModelDefinition, distribution: str) -> None:
     plan = definition.training
     if distribution != "none" and plan.jit_compile:
-        # XLA's graph cannot hold replicas that meet in it, as a layer's statistics may; it was not tried.
+        # An XLA graph cannot contain communication of replicas, such as for a layer's statistics; not tried.
         raise InvalidDefinition(
             f"{model}: expected jit_compile with distribution none, got {distribution}."
             " Choose one of the two."

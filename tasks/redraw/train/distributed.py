@@ -1,4 +1,4 @@
-"""Training of one network by several replicas: on one machine's devices, or on several machines."""
+"""Train a network with several replicas: on one machine's devices, or on several machines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from redraw.train.cluster import Cluster
 from redraw.train.keras_loop import Trainer
 from redraw.uri import Uri
 
-# What collective operations fail with when another worker is gone.
+# The errors of collective operations after another worker was lost.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -30,38 +30,38 @@ _LOST = (
 
 
 def make_strategy(cluster: Cluster) -> tf.distribute.Strategy:
-    """How the replicas keep together; before any other operation of TensorFlow where there are workers.
+    """Make the strategy of the replicas; with several workers before any other operation of TensorFlow.
 
     Args:
         cluster: The workers; one worker has a replica on each of its GPUs, or else logical CPUs.
     """
-    # A line for each variable that is summed up is not what a log is for.
+    # TensorFlow would log a line for each summed variable.
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     if cluster.workers > 1:
-        with _telling_lost(cluster):
+        with _raising_worker_lost(cluster):
             return tf.distribute.MultiWorkerMirroredStrategy()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 class DistributedTrainer(Trainer):
-    """As `Trainer`, by a network's replicas that stay equal.
+    """Trains a Keras model or a module with several replicas that stay equal.
 
     Each step trains on one batch of the definition, split among the replicas, and sums up their
-    gradients before the optimizer sees (and clips) them: the same step that one replica would make.
-    Only the chief reads a checkpoint; the others have its values from it. Only the chief evaluates
-    and saves.
+    gradients before the optimizer clips and applies them: the same step that one replica would make.
+    Only the chief reads a checkpoint, and the others get its values. Only the chief evaluates and
+    saves.
 
     Args:
         definition: The model.
-        folder: Where checkpoints and metrics go.
+        folder: The folder for checkpoints and metrics.
         run: The run's record.
-        strategy: As `make_strategy` makes it.
+        strategy: The strategy from `make_strategy`.
         cluster: This process's place.
 
     Raises:
         InvalidDefinition: The network cannot be drawn.
-        WorkerLost: Another worker is gone.
+        WorkerLost: Another worker was lost.
     """
 
     def __init__(
@@ -73,33 +73,33 @@ class DistributedTrainer(Trainer):
         cluster: Cluster,
     ) -> None:
         self._strategy, self._cluster = strategy, cluster
-        with _telling_lost(cluster):
+        with _raising_worker_lost(cluster):
             super().__init__(definition, folder, run)
-        # Gradients are summed up before they are clipped: what the optimizer clips is the sum.
+        # The optimizer clips the sum of the gradients, so they are summed before.
         self._sum_up = take_gradient_sum(self._optimizer)
 
-    _passing = _LOST
+    _worker_errors = _LOST
 
     def restore(self, warm_start: Uri | None) -> int:
-        """As `StepLoop.restore`; what the chief has restored, every worker gets."""
+        """Take the weights of a checkpoint; the chief reads it, and every worker gets its values."""
         if self._cluster.leads:
             super().restore(warm_start)
-        with _telling_lost(self._cluster):
+        with _raising_worker_lost(self._cluster):
             self._take_from_chief(self._variables())
         return self.step
 
     def train_until(self, steps: int) -> None:
-        """As `StepLoop.train_until`; returns in all workers when the chief's last checkpoint is saved."""
-        with _telling_lost(self._cluster):
+        """Train up to a step; returns in all workers after the chief saved the last checkpoint."""
+        with _raising_worker_lost(self._cluster):
             super().train_until(steps)
-            # All workers meet once more: who ends before the chief has saved looks lost to it.
+            # Wait for the chief once more: a worker that ends before it has saved looks lost to it.
             self._take_from_chief([self._step])
 
     def _place(self) -> contextlib.AbstractContextManager[Any]:
         scope: contextlib.AbstractContextManager[Any] = self._strategy.scope()
         return scope
 
-    def _fed(self, dataset: tf.data.Dataset) -> Any:
+    def _distribute(self, dataset: tf.data.Dataset) -> Any:
         replicas = self._strategy.num_replicas_in_sync
         count = replicas // self._cluster.workers
         parts = split_batches(dataset, replicas, self._cluster.index * count, count)
@@ -129,7 +129,7 @@ class DistributedTrainer(Trainer):
         self._manager.save(step)
 
     def _take_from_chief(self, variables: list[Any]) -> None:
-        """Set variables to the chief's value: a sum to which the other replicas add zeros."""
+        """Set variables to the chief's values: a sum to which the other replicas add zeros."""
         if self._cluster.workers == 1:
             return
 
@@ -144,8 +144,8 @@ class DistributedTrainer(Trainer):
 
     def _variables(self) -> list[Any]:
         networks = [self._network] if self._average is None else [self._network, self._average]
-        held = [v for network in networks for v in network.variables] + list(self._optimizer.variables)
-        return [self._step, *(v.value if isinstance(v, keras.Variable) else v for v in held)]
+        variables = [v for network in networks for v in network.variables] + list(self._optimizer.variables)
+        return [self._step, *(v.value if isinstance(v, keras.Variable) else v for v in variables)]
 
 
 def _first_replicas(variables: list[Any]) -> list[tf.Tensor]:
@@ -157,7 +157,7 @@ def _first_replicas(variables: list[Any]) -> list[tf.Tensor]:
 
 
 @contextlib.contextmanager
-def _telling_lost(cluster: Cluster) -> Iterator[None]:
+def _raising_worker_lost(cluster: Cluster) -> Iterator[None]:
     try:
         yield
     except _LOST as err:
@@ -178,13 +178,13 @@ def split_batches(dataset: tf.data.Dataset, replicas: int, first: int, count: in
 
     Args:
         dataset: Batches of (features, labels), at least as many rows in each as there are replicas.
-        replicas: How many replicas there are in all.
+        replicas: The number of all replicas.
         first: The first replica to make parts for.
-        count: For how many.
+        count: The number of replicas to make parts for.
 
     Returns:
-        Elements of (features, labels, share): share is the part's rows by the batch's, so that the
-        losses' means, times their share, sum up to the mean over the batch.
+        Elements of (features, labels, share): share is the part's rows divided by the batch's, so
+        that the mean losses times their shares sum up to the batch's mean.
     """
 
     def parts(features: Any, labels: Any) -> tf.data.Dataset:

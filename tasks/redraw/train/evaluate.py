@@ -1,4 +1,4 @@
-"""Measure a network on the data that training never sees."""
+"""Measure a network on the evaluation data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of TF1 graph functions, in a session, with checkpoints that know variables by name."""
+"""Train TF1 graph functions in a session, with name-based checkpoints."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ logger = logging.getLogger(__name__)
 class GraphTrainer(StepLoop):
     """One run's graph and session.
 
-    A checkpoint is what `tf.compat.v1.train.Saver` writes (format V2) of all variables:
-    `global_step`, the weights, the optimizer's slots as `<weight>/<slot>`, and the averages
-    as `<weight>/ExponentialMovingAverage`.
+    A checkpoint is written by `tf.compat.v1.train.Saver` (format V2) and has all variables:
+    `global_step`, the weights, the optimizer's slots (`<weight>/<slot>`), and the averages
+    (`<weight>/ExponentialMovingAverage`).
 
     Args:
         definition: The model.
-        folder: Where checkpoints and metrics go.
-        run: The run's record; its name seeds the weights, so that another run starts elsewhere.
+        folder: The folder for checkpoints and metrics.
+        run: The run's record; its name seeds the weights, so that each run starts from other weights.
 
     Raises:
         InvalidDefinition: The graph cannot be drawn.
@@ -47,35 +47,38 @@ class GraphTrainer(StepLoop):
         self._graph = tf.Graph()
         with self._graph.as_default():
             tf.compat.v1.set_random_seed(zlib.crc32(run.run.encode()))
-            self._drawn = draw_training(definition, *specs)
+            self._training = draw_training(definition, *specs)
             self._saver = tf.compat.v1.train.Saver(
                 max_to_keep=definition.training.keep_checkpoints, save_relative_paths=True
             )
-            self._everything = group_by_saved_name(tf.compat.v1.global_variables())
+            self._variables = group_by_saved_name(tf.compat.v1.global_variables())
             self._session = tf.compat.v1.Session()
-            self._session.run([tf.compat.v1.global_variables_initializer(),
-                               tf.compat.v1.local_variables_initializer(),
-                               tf.compat.v1.tables_initializer()])  # fmt: skip
-        self._at = 0
+            initializers = [
+                tf.compat.v1.global_variables_initializer(),
+                tf.compat.v1.local_variables_initializer(),
+                tf.compat.v1.tables_initializer(),
+            ]
+            self._session.run(initializers)
+        self._current_step = 0
         self._evaluate = SessionEvaluator(definition, folder.events, self._session)
 
     @property
     def step(self) -> int:
         """The last step trained."""
-        return self._at
+        return self._current_step
 
     def restore(self, warm_start: Uri | None) -> int:
-        """As `StepLoop.restore`."""
+        """Take the weights of the last checkpoint, or of the warm start, and finalize the graph."""
         if latest := last_whole_checkpoint(self._folder):
-            check_fit(latest, self._everything)
+            check_fit(latest, self._variables)
             with self._graph.as_default():
                 self._saver.restore(self._session, str(latest))
             self._saver.recover_last_checkpoints(self._saved_before())
-            self._at = int(self._session.run(self._drawn.step))
-            logger.info("carrying on from %s", latest)
+            self._current_step = int(self._session.run(self._training.step))
+            logger.info("resuming from %s", latest)
         elif warm_start:
             self._take_weights(warm_start)
-        # From here on an operation added by mistake, one a step, would be a leak.
+        # From here on, an operation that each step adds by mistake would be a leak.
         self._graph.finalize()
         return self.step
 
@@ -89,28 +92,28 @@ class GraphTrainer(StepLoop):
             return batches_of(self._definition, method).element_spec
 
     def _saved_before(self) -> list[str]:
-        """The run's checkpoints, the oldest first, so that the Saver removes these first."""
-        found = [path.with_suffix("") for path in self._folder.checkpoints.glob("ckpt-*.index")]
-        return [str(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("ckpt-")))]
+        """The run's checkpoints, the oldest first, which the Saver removes first."""
+        prefixes = [path.with_suffix("") for path in self._folder.checkpoints.glob("ckpt-*.index")]
+        return [str(path) for path in sorted(prefixes, key=lambda path: int(path.name.removeprefix("ckpt-")))]
 
     def _take_weights(self, uri: Uri) -> None:
         with scratch_folder("warm-start") as scratch, self._graph.as_default():
             prefix = self._fetch_warm_start(uri, scratch)
-            restore_by_name(self._session, prefix, group_by_saved_name(self._drawn.weights))
-        self._session.run(self._drawn.start_averages)
+            restore_by_name(self._session, prefix, group_by_saved_name(self._training.weights))
+        self._session.run(self._training.start_averages)
         logger.info("weights taken from %s", uri)
 
     def _train_step(self, features: Any, labels: Any) -> Any:
-        drawn = self._drawn
-        feed = drawn.train.feed(features, labels)
-        _, loss = self._session.run((drawn.train_step, drawn.train.loss), feed)
-        self._at += 1
+        graph = self._training
+        feed = graph.train.feed(features, labels)
+        _, loss = self._session.run((graph.train_step, graph.train.loss), feed)
+        self._current_step += 1
         return loss
 
     def _measure(self) -> Mapping[str, float]:
-        metrics = self._evaluate(self._drawn.evaluated)
-        if self._drawn.averaged is not None:
-            averaged = self._evaluate(self._drawn.averaged)
+        metrics = self._evaluate(self._training.evaluated)
+        if self._training.averaged is not None:
+            averaged = self._evaluate(self._training.averaged)
             metrics |= {f"average_{name}": value for name, value in averaged.items()}
         return metrics
 
@@ -122,7 +125,7 @@ class GraphTrainer(StepLoop):
 
 
 class SessionEvaluator(Evaluator):
-    """Evaluates drawings of one graph; the metrics themselves stay outside of it."""
+    """Evaluates networks of one graph; the metrics are outside of it."""
 
     def __init__(self, definition: GraphFunctionDefinition, events: Path, session: Any) -> None:
         super().__init__(definition, events)

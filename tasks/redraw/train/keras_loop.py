@@ -1,4 +1,4 @@
-"""Training of Keras models and modules, with object-based checkpoints."""
+"""Train Keras models and modules, with object-based checkpoints."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ logger = logging.getLogger(__name__)
 class Trainer(StepLoop):
     """One run's networks, optimizer and checkpoints.
 
-    A checkpoint is a `tf.train.Checkpoint` of `step`, `model` (the network as drawn for
-    training), `optimizer`, `average` (the network as drawn for evaluation, holding the
-    moving average of the weights, where the plan keeps one) and `random_seeds`.
+    A checkpoint is a `tf.train.Checkpoint` of `step`, `model` (the training network),
+    `optimizer`, `average` (the evaluation network with the moving average of the weights, if
+    the plan keeps one) and `random_seeds`.
 
     Args:
         definition: The model.
-        folder: Where checkpoints and metrics go.
-        run: The run's record; its name seeds the weights, so that another run starts elsewhere.
+        folder: The folder for checkpoints and metrics.
+        run: The run's record; its name seeds the weights, so that each run starts from other weights.
 
     Raises:
         InvalidDefinition: The network cannot be drawn.
@@ -60,7 +60,7 @@ class Trainer(StepLoop):
         demand_trainable(self._network)
         self._evaluated = draw_network(definition, Mode.EVALUATE)
         build_layers(definition, self._evaluated, Mode.EVALUATE, contextlib.nullcontext())
-        self._average = self._drawn_average()
+        self._average = self._make_average()
         with self._place():
             with running_user_code(method_of(definition, "optimizer")):
                 self._optimizer = definition.optimizer()
@@ -73,9 +73,9 @@ class Trainer(StepLoop):
         )
         self._evaluate = Evaluator(definition, folder.events)
         self._gradients = (
-            tf.function(self._one_loss, jit_compile=True)
+            tf.function(self._compute_gradients, jit_compile=True)
             if definition.training.jit_compile
-            else self._one_loss
+            else self._compute_gradients
         )
         self._traced_step = tf.function(self._one_step)
 
@@ -85,10 +85,10 @@ class Trainer(StepLoop):
         return int(self._step.numpy())
 
     def restore(self, warm_start: Uri | None) -> int:
-        """As `StepLoop.restore`."""
+        """Take the weights of the last checkpoint, or of the warm start."""
         if latest := last_whole_checkpoint(self._folder):
-            _read(self._checkpoint, str(latest))
-            logger.info("carrying on from %s", latest)
+            _read_checkpoint(self._checkpoint, str(latest))
+            logger.info("resuming from %s", latest)
         elif warm_start:
             self._take_weights(warm_start)
         return self.step
@@ -98,7 +98,7 @@ class Trainer(StepLoop):
         super().train_until(steps)
         finish_saving(self._checkpoint)
 
-    def _drawn_average(self) -> Any:
+    def _make_average(self) -> Any:
         if self._definition.training.average_decay is None:
             return None
         average = draw_network(self._definition, Mode.EVALUATE, self._place())
@@ -107,7 +107,7 @@ class Trainer(StepLoop):
         return average
 
     def _place(self) -> contextlib.AbstractContextManager[Any]:
-        """Where the variables are made that training changes."""
+        """The scope in which the variables that training changes are created."""
         return contextlib.nullcontext()
 
     @contextlib.contextmanager
@@ -134,7 +134,7 @@ class Trainer(StepLoop):
     def _take_weights(self, uri: Uri) -> None:
         with scratch_folder("warm-start") as scratch:
             prefix = self._fetch_warm_start(uri, scratch)
-            _read(tf.train.Checkpoint(model=self._network), str(prefix), partial=True)
+            _read_checkpoint(tf.train.Checkpoint(model=self._network), str(prefix), partial=True)
         if self._average is not None:
             copy_weights(self._network, self._average)
         logger.info("weights taken from %s", uri)
@@ -145,7 +145,9 @@ class Trainer(StepLoop):
         self._count_step()
         return loss
 
-    def _one_loss(self, features: Any, labels: Any, share: float | tf.Tensor = 1.0) -> tuple[tf.Tensor, Any]:
+    def _compute_gradients(
+        self, features: Any, labels: Any, share: float | tf.Tensor = 1.0
+    ) -> tuple[tf.Tensor, Any]:
         """The loss of a batch, times its share, and the gradients of the trainable variables."""
         with tf.GradientTape() as tape:
             outputs = self._definition.call(self._network, features, Mode.TRAIN)
@@ -173,13 +175,13 @@ class Trainer(StepLoop):
         return metrics
 
     def _save(self, step: int) -> None:
-        # What is sent as soon as it is saved has to be on the disk by then.
+        # A checkpoint that is uploaded right after saving has to be on the disk by then.
         options = tf.train.CheckpointOptions(enable_async=not self._folder.sends)
         self._manager.save(step, options=options)
 
 
 def _as_float32(tensor: tf.Tensor) -> tf.Tensor:
-    """An output in what the definition's loss expects, where its network computed in less."""
+    """An output of lower precision in float32, which the definition's loss expects."""
     return tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor
 
 
@@ -187,7 +189,7 @@ def _is_seed(variable: Any) -> bool:
     return isinstance(variable, keras.Variable) and is_random_state(variable.path)
 
 
-def _read(checkpoint: tf.train.Checkpoint, prefix: str, partial: bool = False) -> None:
+def _read_checkpoint(checkpoint: tf.train.Checkpoint, prefix: str, partial: bool = False) -> None:
     try:
         status = checkpoint.read(prefix)
         if partial:

@@ -1,4 +1,4 @@
-"""From one checkpoint to the next: steps, an evaluation, a checkpoint, in this order, again and again."""
+"""The training loop: steps, then an evaluation, then a checkpoint, repeatedly."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _PROGRESS_SECONDS = 2.0
 
 
 class StepLoop(ABC):
-    """What training is, whatever the kind of network."""
+    """The training loop that all kinds of networks share."""
 
     _evaluate: Evaluator
-    # What says that another worker is gone, and nothing of the definition.
-    _passing: tuple[type[Exception], ...] = ()
+    # Errors that mean the loss of another worker, and not a fault of the definition.
+    _worker_errors: tuple[type[Exception], ...] = ()
 
     def __init__(self, definition: ModelDefinition, folder: RunFolder) -> None:
         self._definition, self._folder = definition, folder
@@ -45,7 +45,7 @@ class StepLoop(ABC):
         """Take the weights of the folder's last checkpoint, or else of the warm start.
 
         Args:
-            warm_start: A checkpoint's URI; only weights are taken from it, no step and no
+            warm_start: A checkpoint's URI; only its weights are used, not its step and
                 optimizer state.
 
         Returns:
@@ -61,7 +61,9 @@ class StepLoop(ABC):
         batches = self._batches() if self.step < steps else iter(())
         while self.step < steps:
             goal = min(steps, (self.step // every + 1) * every)
-            with running_user_code(f"{self._definition_name()}, after step {self.step},", *self._passing):
+            with running_user_code(
+                f"{self._definition_name()}, after step {self.step},", *self._worker_errors
+            ):
                 loss = self._train_to(goal, steps, batches)
             self._evaluate_and_save(loss)
 
@@ -71,11 +73,11 @@ class StepLoop(ABC):
 
     @abstractmethod
     def _train_step(self, features: Any, labels: Any) -> Any:
-        """Train on one batch and give its loss."""
+        """Train on one batch and return its loss."""
 
     @abstractmethod
     def _measure(self) -> Mapping[str, float]:
-        """The metrics of the raw weights, and of averaged ones as `average_<name>`."""
+        """The metrics of the raw weights, and those of averaged weights under `average_<name>`."""
 
     @abstractmethod
     def _save(self, step: int) -> None:
@@ -85,32 +87,32 @@ class StepLoop(ABC):
         return type(self._definition).__module__.rpartition(".")[2]
 
     def _fetch_warm_start(self, uri: Uri, scratch: Path) -> Path:
-        """The local prefix of a checkpoint that this model's first weights come from."""
+        """The local prefix of the checkpoint with this model's initial weights."""
         prefix, record = fetch_checkpoint(uri, scratch)
         if record is not None and record.model != self._definition_name():
             raise CheckpointMismatch(
                 f"warm start {uri}: expected a checkpoint of {self._definition_name()!r}, got one"
                 f" of {record.model!r}. Name one of this model."
             )
-        # Of what is in no catalogue the files say it, if they are whole.
-        stored = open_checkpoint(prefix).format if record is None else record.format
-        if "keras" in stored or (record is not None and stored != "tensor_bundle"):
+        # The files tell the format of a checkpoint outside of a catalogue.
+        file_format = open_checkpoint(prefix).format if record is None else record.format
+        if "keras" in file_format or (record is not None and file_format != "tensor_bundle"):
             raise CheckpointMismatch(
-                f"warm start {uri}: expected a checkpoint in TensorFlow's own format, got {stored!r}."
+                f"warm start {uri}: expected a checkpoint in TensorFlow's own format, got {file_format!r}."
                 " Name one that train saved, or a tf.train.Checkpoint."
             )
         return prefix
 
     def _batches(self) -> Iterator[Any]:
         with running_user_code(f"{self._definition_name()}.training_data"):
-            return iter(self._fed(batches_of(self._definition, "training_data").skip(self.step)))
+            return iter(self._distribute(batches_of(self._definition, "training_data").skip(self.step)))
 
-    def _fed(self, dataset: Any) -> Any:
-        """The batches as `_train_step` takes them."""
+    def _distribute(self, dataset: Any) -> Any:
+        """The batches in the form that `_train_step` expects."""
         return dataset
 
     def _train_to(self, goal: int, steps: int, batches: Iterator[Any]) -> float:
-        loss, shown, since = float("nan"), time.monotonic(), self.step
+        loss, reported_at, reported_step = float("nan"), time.monotonic(), self.step
         while self.step < goal:
             try:
                 batch = next(batches)
@@ -121,18 +123,18 @@ class StepLoop(ABC):
                 ) from err
             loss = self._train_step(*batch)
             now = time.monotonic()
-            if now - shown >= _PROGRESS_SECONDS:
-                rate = (self.step - since) / (now - shown)
+            if now - reported_at >= _PROGRESS_SECONDS:
+                rate = (self.step - reported_step) / (now - reported_at)
                 logger.info("%s", step_line(self.step, steps, rate, float(loss)))
-                shown, since = now, self.step
+                reported_at, reported_step = now, self.step
         return float(loss)
 
     def _evaluate_and_save(self, loss: float) -> None:
         metrics = {"training_loss": loss, **self._measure()}
         step = self.step
         self._evaluate.write_events(step, metrics)
-        # The metrics come first: a checkpoint without them could not be chosen by them, while a
-        # line whose checkpoint was never finished is written again by the run that resumes.
+        # The metrics come first: a checkpoint without metrics could not be chosen by them. A line
+        # without a checkpoint is written again after the run resumes.
         self._folder.add_evaluation(step, metrics)
         self._save(step)
         self._folder.checkpoint_saved(step, self._definition.training.keep_checkpoints)

@@ -1,7 +1,7 @@
-"""Train a model: checkpoints and metrics in a folder, carrying on where a run was stopped.
+"""Train a model: write checkpoints and metrics into a folder, and resume a stopped run.
 
-The folder may be in a bucket: then each checkpoint is sent there once it is saved, and a run that
-lost its machine is resumed by another.
+The folder may be in a bucket. Then each checkpoint is uploaded after it is saved, and another
+machine can resume a run whose machine was lost.
 
 <out>/run.json            the run's record
 <out>/metrics.jsonl       a line an evaluation: step, time, metrics
@@ -36,43 +36,43 @@ logger = logging.getLogger(__name__)
 def train_model(request: TrainRequest) -> TrainingRun:
     """Train a model up to a number of steps.
 
-    A folder that holds an unfinished run of the same model resumes from its last
-    checkpoint; a finished one is returned as it is.
+    A folder with an unfinished run of the same model resumes from its last checkpoint; a
+    finished run is returned unchanged.
 
     Args:
-        request: The model, the folder, the number of steps, and where first weights come from.
+        request: The model, the folder, the number of steps, and the source of initial weights.
 
     Returns:
         The run's record, also in `<out>/run.json`; without metrics from a worker that is not the chief.
 
     Raises:
         UnknownModel: No definition of that name.
-        InvalidDefinition: The definition cannot be drawn, or only exports.
-        OutputExists: The folder holds something else.
+        InvalidDefinition: The definition cannot be drawn, or cannot be trained.
+        OutputExists: The folder has other files.
         CheckpointMismatch: The folder, or the warm start, belongs to another model.
-        CheckpointNotFound: The catalogue has no checkpoint as the warm start names it, or several.
-        ObjectConflict: Another process continues the run, in the same folder of a bucket.
+        CheckpointNotFound: The catalogue has no checkpoint with the warm start's name, or several.
+        ObjectConflict: Another process resumed the run in the same folder of a bucket.
         StorageError: The bucket cannot be used.
-        InvalidRequest: What comes after the training cannot be done; or `multi_worker` without a
-            `TF_CONFIG` that names this worker's place.
-        WorkerLost: Another worker of the training is gone.
-        DiskFull: No space for a checkpoint; the ones before it remain.
+        InvalidRequest: A later stage cannot succeed; or `multi_worker` without a `TF_CONFIG` with
+            this worker's place.
+        WorkerLost: Another worker of the training was lost.
+        DiskFull: No space for a checkpoint; earlier ones remain.
     """
     definition = load_definition(request.model)
     definition.check_trainable()
     demand_foreseeable(request, definition)
     if not request.out.is_bucket:
         demand_no_pattern(Path(request.out))
-    placing = place_training(request, definition)
+    placement = place_training(request, definition)
     started = time.monotonic()
-    with placing.folder(request.out) as folder, writing_to(folder.path):
+    with placement.folder(request.out) as folder, writing_to(folder.path):
         run = _open_run(request, folder, definition)
-        with contextlib.closing(placing.trainer(definition, folder, run)) as trainer:
+        with contextlib.closing(placement.trainer(definition, folder, run)) as trainer:
             first = trainer.restore(run.warm_start)
             steps = request.max_steps or definition.training.steps
             logger.info("training %s: run %s, steps %d to %d", request.model, run.run, first, steps)
             trainer.train_until(steps)
-        uri = run.uri if placing.cluster.leads else request.out.absolute()
+        uri = run.uri if placement.cluster.leads else request.out.absolute()
         finished = replace(run, uri=uri, step=trainer.step, metrics=folder.last_metrics())
         folder.write_run(finished)
     logger.info(
@@ -113,7 +113,7 @@ def _open_run(request: TrainRequest, folder: RunFolder, definition: ModelDefinit
 
 
 def _warm_start(request: TrainRequest) -> Uri | None:
-    """The URI of the first weights, also where they are named as the catalogue names them."""
+    """The URI of the initial weights, also if their name in the catalogue is given."""
     name = request.warm_start
     if request.catalogue is None or name is None or not is_folder_name(name):
         return name
@@ -127,15 +127,15 @@ def _lower_is_better(definition: ModelDefinition) -> tuple[str, ...]:
 
 
 def demand_foreseeable(request: TrainRequest, definition: ModelDefinition) -> None:
-    """Demand that what comes after the training can be done.
+    """Check that the stages after the training can succeed.
 
     Args:
-        request: What was asked, with what comes after it.
-        definition: The model's.
+        request: The request, with the settings of later stages.
+        definition: The model's definition.
 
     Raises:
-        InvalidRequest: No evaluation will have the metric, no checkpoint of the step will be kept, or no
-            average of the weights.
+        InvalidRequest: No evaluation will have the metric, no checkpoint of the step will be kept, or the
+            training keeps no average of the weights.
         StorageError: The model bucket is missing, forbidden or does not answer.
     """
     if request.best is not None:
@@ -144,11 +144,11 @@ def demand_foreseeable(request: TrainRequest, definition: ModelDefinition) -> No
         _demand_step(request.step, request.max_steps or definition.training.steps, definition)
     if request.weights == "average" and definition.training.average_decay is None:
         raise InvalidRequest(
-            f"weights: expected raw, for {request.model} keeps no average while it trains, got 'average'."
+            f"weights: expected raw, because {request.model} keeps no average while it trains, got 'average'."
             " Choose raw or default, or set average_decay in the definition's training plan."
         )
     if request.bucket is not None:
-        # Whatever the answer is: it takes a bucket that is there, and the right to list it.
+        # Only listing matters: it fails if the bucket is missing or forbidden.
         next(open_storage(request.bucket).walk(f"{request.model}/"), None)
 
 
@@ -157,20 +157,20 @@ def _demand_metric(name: str, definition: ModelDefinition) -> None:
         measured = {"loss", *definition.metrics()}
     if definition.training.average_decay is not None:
         measured |= {f"average_{metric}" for metric in measured}
-    known = sorted(measured | {"training_loss"})
-    if name not in known:
+    measurable = sorted(measured | {"training_loss"})
+    if name not in measurable:
         raise InvalidRequest(
-            f"metric: expected one of {', '.join(known)}, which the evaluation measures, got {name!r:.100}."
-            " Correct it."
+            f"metric: expected one of {', '.join(measurable)}, which the evaluation measures, got"
+            f" {name!r:.100}. Correct it."
         )
 
 
 def _demand_step(step: int, steps: int, definition: ModelDefinition) -> None:
     plan = definition.training
     saved = sorted({*range(plan.evaluate_every, steps + 1, plan.evaluate_every), steps})
-    kept = saved[-plan.keep_checkpoints :]
-    if step not in kept:
+    remaining = saved[-plan.keep_checkpoints :]
+    if step not in remaining:
         raise InvalidRequest(
-            f"step: expected one that a training of {steps} steps keeps a checkpoint of, from {kept[0]} to"
-            f" {kept[-1]} every {plan.evaluate_every}, got {step}. Correct it."
+            f"step: expected one that a training of {steps} steps keeps a checkpoint of, from"
+            f" {remaining[0]} to {remaining[-1]} every {plan.evaluate_every}, got {step}. Correct it."
         )

@@ -209,8 +209,8 @@ def test_export_says_what_it_had_to_allocate_and_why(
         export(make_checkpoint("every_layer"))
         export(make_checkpoint("every_module"), "module")
     logged = [record.getMessage() for record in caplog.records if "allocated" in record.getMessage()]
-    assert any("wave: allocated, for its initial value cannot be traced" in line for line in logged)
-    assert any("allocated, for its value is read while drawing" in line for line in logged)
+    assert any("wave: allocated, because its initial value cannot be traced" in line for line in logged)
+    assert any("allocated, because its value is read while drawing" in line for line in logged)
     assert not any("kernel" in line or "embeddings" in line for line in logged)
 
 
@@ -246,7 +246,7 @@ class Unservable(tf.Module):
     ("kind", "message"),
     [
         ("python", "got a call of Python"),
-        ("table", "the signatures reach state that is no variable"),
+        ("table", "the signatures use state that is not a variable"),
         ("hidden", "which the network does not hold"),
         ("shape", "expected a shape without unknown dimensions"),
     ],

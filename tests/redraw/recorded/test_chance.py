@@ -54,7 +54,7 @@ def given(name: str) -> Any:
 
 
 SHARE = r"^of \d+ answers 0\.(600|599|601) are x / 0\.[56]\d*, the others 0$"
-MOVES = "without chance it is x, with chance it moves by {} times the random numbers"
+MOVES = "it is x, and differs from it by {} times the random numbers"
 FOUND: dict[str, tuple[Draw, str, str]] = {
     "floor": (lambda x: x / 0.6 * mask(x), "dropout", SHARE),
     "select": (lambda x: tf.where(uniform(x) >= 0.4, x / 0.6, tf.zeros_like(x)), "dropout", SHARE),

@@ -93,7 +93,7 @@ def test_export_with_averages_that_nobody_updated_is_refused(announce: Announce,
     announce("churn", recorded)
 
     with pytest.raises(
-        CheckpointMismatch, match=r"initial values in bn/moving_mean, bn/moving_variance: nobody ran"
+        CheckpointMismatch, match=r"initial values in bn/moving_mean, bn/moving_variance: training did not"
     ):
         export_model(
             ExportRequest.from_json(

@@ -218,9 +218,9 @@ REFUSED: dict[str, tuple[Layer, str]] = {
         lambda x: x - tf1.log(-tf1.log(tf.random.uniform(tf.shape(x), 1e-3))), "meets data"),
     "Python": (_python, r"PyFunc 'PyFunc', which runs outside of the graph"),
     "batch renormalization": (renormalized, r"corrected by its own average 'renorm_mean'"),
-    "no average": (_no_average, r"Mean '.*' is taken over the batch, and no moving average"),
+    "no average": (_no_average, r"Mean '.*' is computed over the batch, without a moving average"),
     "no average, fused": (
-        lambda x: normalize(x, "fused", update=False), r"by its batch, and no moving average of its mean"),
+        lambda x: normalize(x, "fused", update=False), r"its batch, and has no moving average of its mean"),
 }  # fmt: skip
 
 

@@ -204,7 +204,7 @@ def test_fused_normalization_without_its_averages_is_refused(kept: tuple[str, ..
     graph = fused(*kept)
     _, _, refused = serve_averages(graph, ["answer:0"], averages_of(graph))
     assert len(refused) == 1
-    assert refused[0].endswith(f"normalizes by its batch, and no moving average of its {lacking} is kept")
+    assert refused[0].endswith(f"normalizes by its batch, and has no moving average of its {lacking}")
 
 
 def test_fused_normalization_that_does_not_train_is_as_it_was() -> None:

@@ -118,7 +118,7 @@ def test_train_by_two_workers_of_which_one_is_killed_ends_as_by_one(
 
     leader, follower = [worker.wait(240.0) for worker in start_workers(start_training, out, tmp_path)]
     assert (leader.status, follower.status) == (0, 0), leader.stderr
-    carried_on = re.search(r"carrying on from \S+/checkpoints/ckpt-(\d+)", leader.stderr)
+    carried_on = re.search(r"resuming from \S+/checkpoints/ckpt-(\d+)", leader.stderr)
     assert carried_on is not None
     assert int(carried_on[1]) == saved
     download_tree(storage, "run", tmp_path / "copy")

@@ -144,7 +144,7 @@ def test_train_graph_function_killed_and_started_again_ends_at_the_same_step(
     assert first.wait().status == -signal.SIGKILL
     second = start_training(*flags).wait(240.0)
     assert second.status == 0, second.stderr
-    assert f"carrying on from {folder.checkpoints}/ckpt-" in second.stderr
+    assert f"resuming from {folder.checkpoints}/ckpt-" in second.stderr
     assert int(bundle(out, 300).read_array("global_step")) == 300
     assert max(folder.evaluations()) == 300
 

@@ -99,7 +99,7 @@ def test_train_killed_and_started_again_ends_at_the_same_step(
     assert 200 <= saved < 400
     second = start_training(*flags).wait(240.0)
     assert second.status == 0, second.stderr
-    assert f"carrying on from {folder.checkpoints}/ckpt-{saved}" in second.stderr
+    assert f"resuming from {folder.checkpoints}/ckpt-{saved}" in second.stderr
     assert f"steps {saved} to 400" in second.stderr
     assert TrainingRun.from_json(json.loads(second.stdout)).step == 400
     assert max(folder.evaluations()) == 400

@@ -1,10 +1,10 @@
-"""The checksum of one tensor, taken while its bytes pass.
+"""Compute the checksum of one tensor while its bytes are read or written.
 
 A string tensor is stored as the varint lengths of its elements, a masked CRC-32C of
 those lengths, and the elements; a variant one (the state of an iterator) as the varint
 length, the bytes and a masked CRC-32C of each element in turn. The tensor's checksum
-covers the lengths as fixed-size numbers and not as they are stored, so they have to be
-read.
+covers the lengths as fixed-size numbers instead of as varints, so they have to be
+
 
 Source:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/util/tensor_bundle/tensor_bundle.cc
@@ -26,7 +26,7 @@ _LARGEST_SHORT_LENGTH = 0xFFFFFFFF
 
 
 class FlatChecksum:
-    """The checksum of a tensor whose stored bytes are covered as they are."""
+    """The checksum of a tensor whose stored bytes it covers directly."""
 
     def __init__(self) -> None:
         """Start before the first byte."""
@@ -42,10 +42,10 @@ class FlatChecksum:
 
 
 class StringChecksum:
-    """The checksum of a string tensor; its elements' lengths fall out on the way.
+    """The checksum of a string tensor; it also collects its elements' lengths.
 
     Attributes:
-        lengths: The lengths read so far, in bytes, in parts, where they are kept.
+        lengths: The lengths read so far, in bytes, in parts; only with `keep_lengths`.
         header_size: Bytes before the first element; complete once they have passed.
     """
 
@@ -65,7 +65,7 @@ class StringChecksum:
         """Take the next bytes of the tensor.
 
         Raises:
-            MalformedError: A length is none, or they fail their own checksum.
+            MalformedError: A length is invalid, or they fail their own checksum.
         """
         if not self._in_text:
             chunk = self._take_header(self._pending + chunk)
@@ -86,10 +86,10 @@ class StringChecksum:
         return mask_crc32c(self._checksum)
 
     def _take_header(self, data: bytes) -> bytes:
-        """Take lengths and their checksum as far as they go; return what follows them."""
-        taken = self._take_lengths(data) if self._missing else 0
-        self.header_size += taken
-        self._pending = data[taken:]
+        """Read lengths and their checksum as far as `data` has them; return the bytes after them."""
+        size = self._take_lengths(data) if self._missing else 0
+        self.header_size += size
+        self._pending = data[size:]
         if self._missing or len(self._pending) < 4:
             return b""
         stored, rest = self._pending[:4], self._pending[4:]
@@ -104,7 +104,7 @@ class StringChecksum:
         return rest
 
     def _take_lengths(self, data: bytes) -> int:
-        lengths, taken = _decode_varints(data, self._missing)
+        lengths, size = _decode_varints(data, self._missing)
         if lengths.size and int(lengths.max()) > self._limit:
             raise MalformedError(f"strings of at most {self._limit} bytes", f"one of {lengths.max()}")
         self._missing -= lengths.size
@@ -112,9 +112,9 @@ class StringChecksum:
         if self._keep_lengths:
             self.lengths.append(lengths)
         self._checksum = google_crc32c.extend(self._checksum, covered_lengths(lengths))
-        if self._missing and len(data) - taken >= _LONGEST_VARINT:
+        if self._missing and len(data) - size >= _LONGEST_VARINT:
             raise MalformedError(f"a length of at most {_LONGEST_VARINT} bytes", "one that goes on")
-        return taken
+        return size
 
 
 class VariantChecksum:
@@ -123,7 +123,7 @@ class VariantChecksum:
     def __init__(self, count: int) -> None:
         """Start before the first byte of a tensor of `count` elements."""
         self._missing = count
-        self._left: int | None = None
+        self._remaining: int | None = None
         self._pending = b""
         self._checksum = 0
 
@@ -131,20 +131,20 @@ class VariantChecksum:
         """Take the next bytes of the tensor.
 
         Raises:
-            MalformedError: A length is none, an element fails its own checksum, or there
+            MalformedError: A length is invalid, an element fails its own checksum, or there
                 are more bytes than elements.
         """
         data, position = self._pending + chunk, 0
         while position < len(data):
-            if self._left is None:
-                taken = self._take_length(data, position)
-            elif self._left:
-                taken = self._take_bytes(data, position)
+            if self._remaining is None:
+                size = self._take_length(data, position)
+            elif self._remaining:
+                size = self._take_bytes(data, position)
             else:
-                taken = self._take_checksum(data, position)
-            if not taken:
+                size = self._take_checksum(data, position)
+            if not size:
                 break
-            position += taken
+            position += size
         self._pending = data[position:]
 
     def finish(self) -> int:
@@ -163,13 +163,13 @@ class VariantChecksum:
         head = data[position : position + _LONGEST_VARINT]
         if len(head) < _LONGEST_VARINT and all(byte > 0x7F for byte in head):
             return 0
-        self._left, taken = read_varint(head, 0, len(head))
-        self._checksum = google_crc32c.extend(self._checksum, struct.pack("<Q", self._left))
-        return taken
+        self._remaining, size = read_varint(head, 0, len(head))
+        self._checksum = google_crc32c.extend(self._checksum, struct.pack("<Q", self._remaining))
+        return size
 
     def _take_bytes(self, data: bytes, position: int) -> int:
-        part = data[position : position + (self._left or 0)]
-        self._left = (self._left or 0) - len(part)
+        part = data[position : position + (self._remaining or 0)]
+        self._remaining = (self._remaining or 0) - len(part)
         self._checksum = google_crc32c.extend(self._checksum, part)
         return len(part)
 
@@ -181,7 +181,7 @@ class VariantChecksum:
         if struct.unpack("<I", stored)[0] != expected:
             raise MalformedError(f"the checksum {expected:#010x} of a variant", f"0x{stored[::-1].hex()}")
         self._checksum = google_crc32c.extend(self._checksum, stored)
-        self._left, self._missing = None, self._missing - 1
+        self._remaining, self._missing = None, self._missing - 1
         return 4
 
 
@@ -191,17 +191,17 @@ TensorChecksum = FlatChecksum | StringChecksum | VariantChecksum
 def checksum_for(
     dtype: str, shape: tuple[int, ...], size: int, *, keep_lengths: bool = False
 ) -> TensorChecksum:
-    """What takes the checksum of a tensor of that dtype and shape, stored in `size` bytes."""
+    """The checksum class for a tensor of that dtype and shape, stored in `size` bytes."""
     if dtype == "string":
         return StringChecksum(math.prod(shape), size, keep_lengths=keep_lengths)
     return VariantChecksum(math.prod(shape)) if dtype == "variant" else FlatChecksum()
 
 
 def finish_checksum(checksum: TensorChecksum, expected: int | None) -> int:
-    """The masked checksum of all bytes taken, checked against what it has to be (None: not known).
+    """The masked checksum of all bytes taken, compared with the expected one (None: unknown).
 
     Raises:
-        MalformedError: It is another one, or bytes are missing.
+        MalformedError: The checksums differ, or bytes are missing.
     """
     actual = checksum.finish()
     if expected is not None and actual != expected:
@@ -219,7 +219,7 @@ def covered_lengths(lengths: np.ndarray) -> bytes:
 
 
 def _decode_varints(data: bytes, count: int) -> tuple[np.ndarray, int]:
-    """Up to `count` whole varints from the start of `data`, and the bytes that they take."""
+    """Up to `count` complete varints from the start of `data`, and their size in bytes."""
     raw = np.frombuffer(data, np.uint8, count=min(len(data), count * _LONGEST_VARINT))
     ends = np.flatnonzero(raw < 0x80)[:count]
     starts = np.concatenate(([0], ends[:-1] + 1)) if ends.size else ends

@@ -1,4 +1,4 @@
-"""TensorFlow's dtypes by number and by name, and how NumPy holds them.
+"""TensorFlow's dtypes by number and by name, and how NumPy stores them.
 
 Source:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/framework/types.proto
@@ -68,21 +68,21 @@ def has_fixed_size(name: str) -> bool:
 
 @cache
 def numpy_dtype(name: str) -> np.dtype | None:
-    """How NumPy holds a dtype: `object` (of bytes) for strings, None where it cannot.
+    """NumPy's dtype for one of TensorFlow: `object` (of bytes) for strings, None if NumPy has none.
 
-    A quantized dtype is held as its integers. Dtypes below eight bits take a whole
-    byte an element, in checkpoints as in memory.
+    A quantized dtype is read as its integers. Dtypes below eight bits take a whole
+        byte an element, in checkpoints as in memory.
     """
     if name in _WITHOUT_NUMPY:
         return None
     if name == "string":
         return np.dtype(object)
-    stored = _QUANTIZED.get(name, name)
-    return np.dtype(getattr(ml_dtypes, stored, stored)).newbyteorder("<")
+    numpy_name = _QUANTIZED.get(name, name)
+    return np.dtype(getattr(ml_dtypes, numpy_name, numpy_name)).newbyteorder("<")
 
 
 def name_of_array(array: np.ndarray | np.generic) -> str | None:
-    """The dtype's name under which an array is written, or None where TensorFlow has none."""
+    """The name of the dtype that an array is written with, or None if TensorFlow has none."""
     if array.dtype.kind in "OSU":
         return "string"
     return array.dtype.name if array.dtype.name in _NUMBERS else None

@@ -18,7 +18,7 @@ _LONGEST_VARINT = 10
 
 
 class MalformedError(ValueError):
-    """Bytes that are not what they should be; the caller, which knows the file, says where.
+    """Malformed bytes; the caller, which knows the file, adds where they are.
 
     Attributes:
         expected: What belongs there.
@@ -47,7 +47,7 @@ def mask_crc32c(checksum: int) -> int:
 
 
 def encode_varint(value: int) -> bytes:
-    """A number of at least zero in groups of seven bits, the lowest first."""
+    """Encode a number of at least zero in groups of seven bits, the lowest first."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append((value & 0x7F) | 0x80)
@@ -60,8 +60,8 @@ def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
     """Read a varint of at most 64 bits.
 
     Args:
-        data: Where it stands.
-        position: Its first byte.
+        data: The bytes.
+        position: The varint's first byte.
         end: Where the part of `data` that may be read ends.
 
     Returns:
@@ -90,7 +90,7 @@ def encode_slice_key(key: bytes, extents: Sequence[tuple[int, int]]) -> bytes:
     Args:
         key: The whole tensor's key.
         extents: For each dimension where the slice starts and how long it is, -1
-            where the slice declares to take all of it.
+            if the slice declares to take all of it.
 
     Returns:
         The key, which sorts before those of whole tensors.

@@ -1,4 +1,4 @@
-"""What a checkpoint's index says of each tensor, decoded and held against itself.
+"""Decode a checkpoint's index and check that it is consistent.
 
 The index maps each tensor's key to a `BundleEntryProto`, and the empty key to the
 `BundleHeaderProto`. A partitioned tensor has one entry that lists its slices, and for
@@ -38,7 +38,7 @@ class TensorSlice:
 
     Attributes:
         starts: Its first element in each dimension.
-        lengths: Its elements in each dimension; -1 where it declares to take all.
+        lengths: Its elements in each dimension; -1 if it declares to take all.
         shape: Its elements in each dimension.
         shard: The data file, counted from 0.
         offset: Its first byte in that file.
@@ -67,8 +67,8 @@ class TensorEntry:
         offset: Its first byte in that file; 0 when it has slices.
         size: Its bytes, in all slices.
         crc32c: Its masked checksum; 0 when it has slices.
-        slices: Its parts, where it is partitioned.
-        gaps: What its parts lack to be the whole; empty if they lack nothing.
+        slices: Its parts, if it is partitioned.
+        gaps: What its parts do not cover; empty if they cover the whole tensor.
     """
 
     key: str
@@ -85,7 +85,7 @@ class TensorEntry:
         """Refuse to read a tensor whose parts do not cover it.
 
         Raises:
-            CheckpointCorrupt: It is one; a slot of a partitioned variable may be.
+            CheckpointCorrupt: The parts leave gaps, as those of a slot of a partitioned variable may.
         """
         if self.gaps:
             raise MalformedError(f"slices of all of {list(self.shape)}", self.gaps).found_in(
@@ -94,12 +94,12 @@ class TensorEntry:
 
     @property
     def pieces(self) -> tuple[TensorEntry, ...] | tuple[TensorSlice, ...]:
-        """What has bytes of its own: the tensor, or each of its slices."""
+        """The ranges of bytes that it is stored in: the tensor itself, or each of its slices."""
         return self.slices or (self,)
 
 
 def decode_text(value: bytes) -> str:
-    """A name as a string that `encode_text` turns into the same bytes, whatever they are."""
+    """Decode a name of any bytes; `encode_text` gives the same bytes back."""
     return value.decode("utf-8", "surrogateescape")
 
 
@@ -113,7 +113,7 @@ def read_entries(index: Path, name: str = "") -> tuple[int, dict[str, TensorEntr
 
     Args:
         index: The file.
-        name: What it is called in messages, where that is not its path.
+        name: Its name in messages; its path by default.
 
     Returns:
         The number of data files, and the tensors by key, in the index's order.
@@ -130,22 +130,22 @@ def read_entries(index: Path, name: str = "") -> tuple[int, dict[str, TensorEntr
         if (longest := max(map(len, table), default=0)) > _LONGEST_KEY:
             raise MalformedError(f"names of at most {_LONGEST_KEY} bytes", f"{longest}")
         shards = _shard_count(table.pop(b"", b""))
-        stored = {}
+        protos = {}
         for key, value in table.items():
             what = f"tensor {decode_text(key)!r}"
-            stored[key] = _parse_entry(value, shards)
-        taken: set[bytes] = set()
+            protos[key] = _parse_entry(value, shards)
+        used_slices: set[bytes] = set()
         entries = {}
-        for key, entry in stored.items():
+        for key, entry in protos.items():
             what = f"tensor {decode_text(key)!r}"
-            entries[key] = _tensor(key, entry, stored, taken)
+            entries[key] = _tensor(key, entry, protos, used_slices)
     except MalformedError as err:
         raise err.found_in(name or index, what) from err
-    return shards, {decode_text(key): entry for key, entry in entries.items() if key not in taken}
+    return shards, {decode_text(key): entry for key, entry in entries.items() if key not in used_slices}
 
 
 def digest_entries(entries: Mapping[str, TensorEntry]) -> str:
-    """SHA-256 over what the tensors are, in hex, wherever and in how many files they lie."""
+    """SHA-256 over the tensors in hex; the names and the number of their files do not change it."""
     digest = hashlib.sha256()
     for key in sorted(entries):
         entry = entries[key]
@@ -177,77 +177,94 @@ def _parse_entry(value: bytes, shards: int) -> Any:
     if entry.slices:
         return entry
     if entry.offset < 0 or entry.size < 0 or not 0 <= entry.shard_id < shards:
-        got = f"{entry.size} bytes at {entry.offset} of file {entry.shard_id}"
-        raise MalformedError(f"its data in one of {shards} files", got)
+        place = f"{entry.size} bytes at {entry.offset} of file {entry.shard_id}"
+        raise MalformedError(f"its data in one of {shards} files", place)
     return entry
 
 
-def _tensor(key: bytes, entry: Any, stored: Mapping[bytes, Any], taken: set[bytes]) -> TensorEntry:
+def _tensor(key: bytes, entry: Any, protos: Mapping[bytes, Any], used_slices: set[bytes]) -> TensorEntry:
     dtype, shape = str(dtype_name(entry.dtype)), tuple(int(dim.size) for dim in entry.shape.dim)
     check_size(dtype, shape, None if entry.slices else entry.size)
     if not entry.slices:
         return TensorEntry(
-            key=decode_text(key), dtype=dtype, shape=shape,
-            shard=entry.shard_id, offset=entry.offset, size=entry.size, crc32c=entry.crc32c,
-        )  # fmt: skip
-    parts = tuple(_slice(key, proto, entry, shape, stored, taken) for proto in entry.slices)
+            key=decode_text(key),
+            dtype=dtype,
+            shape=shape,
+            shard=entry.shard_id,
+            offset=entry.offset,
+            size=entry.size,
+            crc32c=entry.crc32c,
+        )
+    parts = tuple(_slice(key, proto, entry, shape, protos, used_slices) for proto in entry.slices)
     gaps = ""
     try:
         check_cover(shape, [(part.starts, part.shape) for part in parts])
-    # Slots of a partitioned variable each claim its whole shape. Only what is read has to be whole.
+    # Slots of a partitioned variable each claim its whole shape. Only a tensor that is read must be complete.
     except Uncovered as err:
         gaps = f"{err.got} of {math.prod(shape)} elements"
     return TensorEntry(
-        key=decode_text(key), dtype=dtype, shape=shape,
-        shard=0, offset=0, size=sum(part.size for part in parts), crc32c=0, slices=parts, gaps=gaps,
-    )  # fmt: skip
+        key=decode_text(key),
+        dtype=dtype,
+        shape=shape,
+        shard=0,
+        offset=0,
+        size=sum(part.size for part in parts),
+        crc32c=0,
+        slices=parts,
+        gaps=gaps,
+    )
 
 
 def _slice(
     key: bytes,
     proto: Any,
-    whole: Any,
+    tensor: Any,
     shape: tuple[int, ...],
-    stored: Mapping[bytes, Any],
-    taken: set[bytes],
+    protos: Mapping[bytes, Any],
+    used_slices: set[bytes],
 ) -> TensorSlice:
     starts = tuple(int(extent.start) for extent in proto.extent)
     lengths = tuple(int(extent.length) if extent.HasField("length") else -1 for extent in proto.extent)
     if len(lengths) != len(shape):
         raise MalformedError(f"slices of rank {len(shape)}", f"one of rank {len(lengths)}")
     slice_key = encode_slice_key(key, tuple(zip(starts, lengths, strict=True)))
-    part = stored.get(slice_key)
+    part = protos.get(slice_key)
     sizes = tuple(size if length == -1 else length for size, length in zip(shape, lengths, strict=True))
     where = f"the slice at {starts} of {sizes}"
     if part is None or part.slices:
         raise MalformedError(f"an entry for {where}", "none")
-    if slice_key in taken:
+    if slice_key in used_slices:
         raise MalformedError(f"{where} once", "twice")
-    taken.add(slice_key)
-    if part.dtype != whole.dtype or tuple(dim.size for dim in part.shape.dim) != sizes:
+    used_slices.add(slice_key)
+    if part.dtype != tensor.dtype or tuple(dim.size for dim in part.shape.dim) != sizes:
         raise MalformedError(f"{where} with the tensor's dtype and its own shape", "another")
     check_size(str(dtype_name(part.dtype)), sizes, part.size)
     return TensorSlice(
-        starts=starts, lengths=lengths, shape=sizes,
-        shard=part.shard_id, offset=part.offset, size=part.size, crc32c=part.crc32c,
-    )  # fmt: skip
+        starts=starts,
+        lengths=lengths,
+        shape=sizes,
+        shard=part.shard_id,
+        offset=part.offset,
+        size=part.size,
+        crc32c=part.crc32c,
+    )
 
 
 def check_size(dtype: str, shape: tuple[int, ...], size: int | None) -> None:
-    """Hold the bytes of a tensor to its dtype and its shape.
+    """Check the size of a tensor's bytes against its dtype and its shape.
 
     Args:
         dtype: TensorFlow's name of it.
         shape: Its dimensions.
-        size: Its bytes; None where it is not stored in one piece.
+        size: Its bytes; None if it is stored in slices.
 
     Raises:
-        MalformedError: The shape is absurd, or the size is not what it asks for.
+        MalformedError: The shape is invalid, or the size does not match it.
     """
     if any(dim < 0 for dim in shape):
         raise MalformedError("dimensions from 0 on", f"{shape}")
-    held = numpy_dtype(dtype)
-    width = held.itemsize if held is not None else 1
+    storage = numpy_dtype(dtype)
+    width = storage.itemsize if storage is not None else 1
     if math.prod(max(dim, 1) for dim in shape) * width >= 1 << 63:
         raise MalformedError("a shape of fewer than 2^63 bytes", f"{shape}")
     if size is None:

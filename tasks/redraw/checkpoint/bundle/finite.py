@@ -1,4 +1,4 @@
-"""Find NaN and infinity in weights while their bytes pass, at many times the speed of the copy."""
+"""Find NaN and infinity in weights while their bytes are copied, many times faster than the copy."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ class FiniteScan:
     """Counts the elements of one tensor that are NaN or infinite.
 
     Attributes:
-        count: Those among the whole elements taken so far (of a complex number each part).
+        count: Those among the complete elements taken so far; the parts of a complex number count singly.
     """
 
     def __init__(self, dtype: str) -> None:
         """Start before the first byte of a tensor of a dtype that `can_scan`."""
         self.count = 0
         self._dtype = _PARTS.get(dtype, dtype)
-        held = numpy_dtype(self._dtype)
-        self._width = held.itemsize if held is not None else 1
-        self._held = held
-        self._rest = b""
+        numpy_type = numpy_dtype(self._dtype)
+        self._width = numpy_type.itemsize if numpy_type is not None else 1
+        self._numpy_type = numpy_type
+        self._partial = b""
 
     @staticmethod
     def can_scan(dtype: str) -> bool:
-        """Whether values of a dtype can be anything else than finite."""
+        """Whether values of a dtype can be NaN or infinite."""
         return dtype in _PARTS or dtype.startswith(("float", "bfloat"))
 
     def update(self, chunk: bytes) -> None:
-        """Take the next bytes of the tensor, however they are cut."""
-        if self._rest or len(chunk) % self._width:
-            chunk = self._rest + chunk
-            whole = len(chunk) - len(chunk) % self._width
-            chunk, self._rest = chunk[:whole], chunk[whole:]
+        """Take the next bytes of the tensor; they may end within an element."""
+        if self._partial or len(chunk) % self._width:
+            chunk = self._partial + chunk
+            end = len(chunk) - len(chunk) % self._width
+            chunk, self._partial = chunk[:end], chunk[end:]
         self.count += self._count(chunk)
 
     def _count(self, chunk: bytes) -> int:
@@ -51,12 +51,12 @@ class FiniteScan:
             return int(np.count_nonzero((np.frombuffer(chunk, "<u2") & exponent) == exponent))
         if self._width == 1:
             return int(np.count_nonzero(_not_finite(self._dtype)[np.frombuffer(chunk, np.uint8)]))
-        finite = np.isfinite(np.frombuffer(chunk, self._held))
+        finite = np.isfinite(np.frombuffer(chunk, self._numpy_type))
         return int(finite.size - np.count_nonzero(finite))
 
 
 class ScanningChecksum(FlatChecksum):
-    """The checksum of a tensor of floats, and what is not finite in it."""
+    """The checksum of a tensor of floats, and the number of its non-finite elements."""
 
     def __init__(self, dtype: str) -> None:
         """Start before the first byte."""
@@ -70,7 +70,7 @@ class ScanningChecksum(FlatChecksum):
 
 
 def scanning_checksum_for(dtype: str, shape: tuple[int, ...], size: int) -> TensorChecksum:
-    """As `checksum_for`; of floats one that scans them as well."""
+    """The checksum class for a tensor; for floats one that also counts NaN and infinity."""
     return ScanningChecksum(dtype) if FiniteScan.can_scan(dtype) else checksum_for(dtype, shape, size)
 
 

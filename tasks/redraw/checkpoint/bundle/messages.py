@@ -1,4 +1,4 @@
-"""The protocol buffer messages of checkpoint files, SavedModels and model servers, without TensorFlow.
+"""Protocol buffer messages of checkpoint files, SavedModels and model servers, without TensorFlow.
 
 The classes are made at run time in a descriptor pool of their own: TensorFlow, when it
 is imported by the same process, registers messages of the same names in the default
@@ -25,9 +25,9 @@ from google.protobuf.message import DecodeError
 
 from redraw.checkpoint.bundle.encoding import MalformedError
 
-# As the .proto files have them, but with every name in one package and not nested, maps
-# as the repeated entries that they are on the wire, and enums as the int32 that they are
-# there. A `string` that may hold any bytes is declared as bytes, and so is a tensor of a request.
+# The .proto files' declarations, but with every name in one package and not nested, maps
+# as repeated entries and enums as int32, which is how both are
+# encoded. A `string` that may hold any bytes is declared as bytes, and so is a request's tensor.
 _DECLARATIONS = """
 BundleHeaderProto
     int32 num_shards = 1
@@ -239,7 +239,7 @@ def parse_message(message_class: Any, data: bytes) -> Any:
         data: Its serialized form.
 
     Raises:
-        MalformedError: The bytes are no such message.
+        MalformedError: The bytes are not such a message.
     """
     try:
         return message_class.FromString(data)

@@ -1,4 +1,4 @@
-"""Find the files of a checkpoint: what a prefix is, and what each file is called."""
+"""Find the files of a checkpoint by their common prefix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def bundle_file(prefix: Path, suffix: str) -> Path:
 
     Args:
         prefix: Its prefix, or the folder where its files are called only by their suffix.
-        suffix: `.index`, or what `shard_name` gives.
+        suffix: `.index`, or the result of `shard_name`.
 
     Returns:
         The path, whether it exists or not.
@@ -26,12 +26,12 @@ def bundle_file(prefix: Path, suffix: str) -> Path:
 
 
 def shard_name(number: int, count: int) -> str:
-    """What the name of a data file adds to the prefix; `number` counts from 0."""
+    """The suffix of a data file's name; `number` counts from 0."""
     return f".data-{number:05d}-of-{count:05d}"
 
 
 def find_bundle_prefix(path: Path) -> Path:
-    """Find the one checkpoint that a path means.
+    """Find the one checkpoint at a path.
 
     Args:
         path: A prefix, an index file, or a folder with exactly one checkpoint.
@@ -43,7 +43,7 @@ def find_bundle_prefix(path: Path) -> Path:
         CheckpointNotFound: There is none, or the folder holds several.
         CheckpointCorrupt: There is an index without any data.
     """
-    prefix = _prefix_meant(path)
+    prefix = _resolve_prefix(path)
     name = bundle_file(prefix, ".data-").name
     folder = bundle_file(prefix, _INDEX).parent
     if not any(file.name.startswith(name) for file in folder.iterdir()):
@@ -54,7 +54,7 @@ def find_bundle_prefix(path: Path) -> Path:
     return prefix
 
 
-def _prefix_meant(path: Path) -> Path:
+def _resolve_prefix(path: Path) -> Path:
     if path.name.endswith(_INDEX) and path.is_file():
         return path.parent / path.name.removesuffix(_INDEX)
     if bundle_file(path, _INDEX).is_file():
@@ -66,9 +66,9 @@ def _prefix_meant(path: Path) -> Path:
         )
     indexes = sorted(file.name for file in path.iterdir() if file.name.endswith(_INDEX))
     if len(indexes) != 1:
-        found = ", ".join(name.removesuffix(_INDEX) for name in indexes) or "none"
+        names = ", ".join(name.removesuffix(_INDEX) for name in indexes) or "none"
         raise CheckpointNotFound(
-            f"checkpoint folder {path}: expected one *{_INDEX} file, found {found}."
+            f"checkpoint folder {path}: expected one *{_INDEX} file, found {names}."
             " Give the prefix of one checkpoint."
         )
     return path / indexes[0].removesuffix(_INDEX)

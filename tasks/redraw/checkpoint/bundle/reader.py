@@ -1,7 +1,7 @@
-"""Open a TensorBundle: the files in which TensorFlow keeps the values of a checkpoint.
+"""Open a TensorBundle, the files that hold the values of a TensorFlow checkpoint.
 
-`PREFIX.index` says what tensors there are and where their bytes lie;
-`PREFIX.data-00000-of-00003` and so on hold them. The reading needs no TensorFlow,
+`PREFIX.index` lists the tensors and where their bytes are;
+`PREFIX.data-00000-of-00003` and so on hold them. Reading needs no TensorFlow,
 and no more memory than one tensor (to verify: one chunk).
 
 Source:
@@ -28,7 +28,7 @@ class TensorBundle(BundleTensors):
     """The tensors of one checkpoint; opening it reads and checks only the index.
 
     Attributes:
-        prefix: What was opened.
+        prefix: The common beginning of its files' paths.
         index_path: Its index file.
         num_shards: How many data files it has.
         shard_paths: Their paths, in order; they are opened when a tensor is read.
@@ -65,7 +65,7 @@ class TensorBundle(BundleTensors):
         return tuple(self._shard_path(number) for number in range(self.num_shards))
 
     def expect(self, pieces: Iterable[Piece]) -> None:
-        """Nothing is to be done: the system reads ahead by itself."""
+        """Do nothing: the operating system reads ahead by itself."""
 
     def _open(self) -> OpenShards[LocalShard]:
         return OpenShards(self.index_path, self._shard_path, lambda n: LocalShard(self._shard_path(n)))

@@ -1,4 +1,4 @@
-"""Write the data files of a checkpoint, under other names until all of them are whole."""
+"""Write the data files of a checkpoint, under temporary names until all of them are complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import google_crc32c
 from redraw.checkpoint.bundle.prefix import bundle_file, shard_name
 from redraw.storage.files import PARTIAL_SUFFIX, Checksums, writing_to
 
-# Large, for between two blocks threads wait for each other: on a busy machine for long.
+# Large, because threads wait for each other between two blocks, on a busy machine for long.
 _BLOCK = 4 * 1024 * 1024
 _END, _SPOILED = 0, -1
 
@@ -25,10 +25,10 @@ class ShardFiles:
     """The data files, one open at a time; the next begins where one would exceed its size.
 
     Attributes:
-        number: The file that is open, counted from 0; -1 before the first.
-        position: Where the next byte goes in it.
-        digests: Path to SHA-256 in hex of the files, once they are finished and where digests were
-            asked for; a file from which bytes were taken back has none.
+        number: The open file, counted from 0; -1 before the first.
+        position: The offset of the next byte in it.
+        digests: Path to checksums of the finished files, if `digested`; a file that was truncated
+            after a failed tensor has none.
     """
 
     def __init__(self, prefix: Path, shard_bytes: int, *, durable: bool, digested: bool = False) -> None:
@@ -41,11 +41,11 @@ class ShardFiles:
         self._durable = durable
         self._descriptor = -1
         self._open_path = prefix
-        self._written = WrittenDigests() if digested else None
+        self._digesting = WrittenDigests() if digested else None
 
     @contextmanager
     def tensor(self, size: int) -> Iterator[None]:
-        """Write one tensor of about `size` bytes inside; if that fails, nothing of it stays."""
+        """Write one tensor of about `size` bytes inside the block; a failure removes its bytes."""
         if self.number < 0 or (self.position and self.position + size > self._shard_bytes):
             self._next_file()
         start = self.position
@@ -54,8 +54,8 @@ class ShardFiles:
         except BaseException:
             os.ftruncate(self._descriptor, start)
             self.position = start
-            if self._written:
-                self._written.spoil()
+            if self._digesting:
+                self._digesting.spoil()
             raise
 
     def write(self, chunk: bytes) -> None:
@@ -64,17 +64,17 @@ class ShardFiles:
         Raises:
             DiskFull: There is no room for them.
         """
-        rest = memoryview(chunk)
+        remaining = memoryview(chunk)
         with writing_to(self._open_path):
-            while rest:
-                written = os.pwrite(self._descriptor, rest, self.position)
-                self.position += written
-                rest = rest[written:]
-        if self._written:
-            self._written.grow(len(chunk))
+            while remaining:
+                count = os.pwrite(self._descriptor, remaining, self.position)
+                self.position += count
+                remaining = remaining[count:]
+        if self._digesting:
+            self._digesting.grow(len(chunk))
 
     def finish(self) -> int:
-        """Give the files their names, which say how many there are.
+        """Give the files their final names, which contain their number.
 
         Returns:
             Their number, at least 1.
@@ -83,7 +83,7 @@ class ShardFiles:
             self._next_file()
         self._end_file()
         count = self.number + 1
-        digests = self._written.finish() if self._written else [None] * count
+        digests = self._digesting.finish() if self._digesting else [None] * count
         self._stop_digests()
         for number, digest in enumerate(digests):
             path = bundle_file(self._prefix, shard_name(number, count))
@@ -93,7 +93,7 @@ class ShardFiles:
         return count
 
     def discard(self) -> None:
-        """Remove what was written and not named yet."""
+        """Remove the files that have no final name yet."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -109,8 +109,8 @@ class ShardFiles:
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         with writing_to(self._open_path):
             self._descriptor = os.open(self._open_path, flags, 0o666)
-        if self._written:
-            self._written.begin(self._open_path)
+        if self._digesting:
+            self._digesting.begin(self._open_path)
 
     def _end_file(self) -> None:
         if self._descriptor < 0:
@@ -122,18 +122,18 @@ class ShardFiles:
             os.close(descriptor)
 
     def _stop_digests(self) -> None:
-        if self._written:
-            self._written.stop()
+        if self._digesting:
+            self._digesting.stop()
 
     def _path(self, number: int) -> Path:
         return bundle_file(self._prefix, f".data-{number:05d}{PARTIAL_SUFFIX}")
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a power failure."""
+    """Make the names in a folder survive a power failure."""
     descriptor = os.open(folder, os.O_DIRECTORY)
     try:
-        # Some network file systems have no such thing as a folder's sync.
+        # Some network file systems cannot sync a folder.
         with contextlib.suppress(OSError):
             os.fsync(descriptor)
     finally:
@@ -141,10 +141,10 @@ def sync_folder(folder: Path) -> None:
 
 
 class WrittenDigests:
-    """The digests of files that are written one after the other, some bytes behind who writes them.
+    """Digests files in threads while they are written one after the other.
 
-    They are read back from the page cache, so that no bytes have to be held that a slower
-    digest has not come to yet. Call `stop` when done, or threads go on waiting.
+    The threads read the files back from the page cache, so no bytes queue up in memory for
+    a slower digest. Call `stop` at the end, or the threads wait forever.
     """
 
     def __init__(self) -> None:
@@ -153,35 +153,35 @@ class WrittenDigests:
         self._files: list[tuple[SimpleQueue[int], Future[Checksums | None]]] = []
 
     def begin(self, path: Path) -> None:
-        """Go on to the next file, which exists."""
-        self._tell(_END)
+        """Start on the next file, which exists."""
+        self._send(_END)
         sizes: SimpleQueue[int] = SimpleQueue()
         self._files.append((sizes, self._pool.submit(_follow, path, sizes)))
 
     def grow(self, size: int) -> None:
-        """Take the next bytes, which are in the file."""
+        """Digest the next `size` bytes, which are in the file."""
         if size:
-            self._tell(size)
+            self._send(size)
 
     def spoil(self) -> None:
-        """Say that bytes were taken back: the file gets no digest."""
-        self._tell(_SPOILED)
+        """Give the file no digest, because bytes of it were removed."""
+        self._send(_SPOILED)
 
     def finish(self) -> list[Checksums | None]:
-        """Wait for the checksums of each file, in their order; None where it was spoiled.
+        """Wait for the checksums of each file, in their order; None for one that was spoiled.
 
         Raises:
             OSError: A file cannot be read.
         """
-        self._tell(_END)
+        self._send(_END)
         return [digest.result() for _, digest in self._files]
 
     def stop(self) -> None:
-        """End the threads, whatever they wait for."""
+        """End the threads."""
         self.spoil()
         self._pool.shutdown()
 
-    def _tell(self, size: int) -> None:
+    def _send(self, size: int) -> None:
         if self._files:
             self._files[-1][0].put(size)
 
@@ -196,7 +196,7 @@ def _follow(path: Path, sizes: SimpleQueue[int]) -> Checksums | None:
             while missing:
                 block = file.read(min(missing, _BLOCK))
                 if not block:
-                    return None  # taken back already
+                    return None  # truncated already
                 digest.update(block)
                 crc32c = google_crc32c.extend(crc32c, block)
                 missing -= len(block)

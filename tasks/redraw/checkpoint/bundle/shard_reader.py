@@ -19,14 +19,14 @@ from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.bundle.entries import TensorEntry, TensorSlice
 
 # Large enough that the calls cost nothing, small enough to stay in the processor's cache between
-# the read and the checksum, and for its memory to be used again instead of coming new each time.
+# the read and the checksum, and for its memory to be reused.
 _CHUNK_SIZE = 1024 * 1024
 
 Piece = TensorEntry | TensorSlice
 
 
 class ShardFile(Protocol):
-    """One data file, wherever it lies.
+    """One data file, on this machine or in a bucket.
 
     Attributes:
         name: Its path or URI, for messages.
@@ -37,11 +37,11 @@ class ShardFile(Protocol):
     size: int
 
     def read(self, offset: int, size: int) -> bytes:
-        """Some bytes: fewer than `size` only at the end of the file."""
+        """Read bytes: fewer than `size` only at the end of the file."""
         ...
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
         ...
 
 
@@ -53,10 +53,10 @@ class LocalShard:
 
         Raises:
             FileNotFoundError: There is no such file.
-            IsADirectoryError: It is a folder, a pipe or a device.
+            IsADirectoryError: The path is a folder, a pipe or a device.
         """
         self.name = os.fspath(path)
-        # Not blocking: to open a pipe would wait for who writes into it.
+        # Not blocking: opening a pipe would wait for its writer.
         self.descriptor = os.open(path, os.O_NONBLOCK)
         status = os.fstat(self.descriptor)
         self.size = status.st_size
@@ -86,7 +86,7 @@ class OpenShards(Generic[ShardT]):
         open_shard: Callable[[int], ShardT],
         chunk_size: int = _CHUNK_SIZE,
     ) -> None:
-        """Prepare to read; a file is opened when a tensor in it is asked for."""
+        """Prepare to read; a file is opened when a tensor in it is read."""
         self._index_name = index_name
         self._shard_name = shard_name
         self._open_shard = open_shard
@@ -114,7 +114,7 @@ class OpenShards(Generic[ShardT]):
         return self._files[number]
 
     def locate(self, entry: TensorEntry, piece: Piece) -> ShardT:
-        """The file that holds a range, which is known to be within it."""
+        """The file that holds a range, after a check that the range is within it."""
         what = f"tensor {entry.key!r}"
         file = self.file(piece.shard, what)
         if piece.offset + piece.size > file.size:
@@ -125,25 +125,25 @@ class OpenShards(Generic[ShardT]):
     def read(
         self, entry: TensorEntry, piece: Piece, checksum: TensorChecksum | None = None
     ) -> Iterator[bytes]:
-        """The bytes of a range, in chunks, with the verdict on its checksum after the last."""
+        """Yield the bytes of a range in chunks, then check its checksum."""
         file = self.locate(entry, piece)
         checksum = checksum or checksum_for(entry.dtype, piece.shape, piece.size)
-        done = 0
+        position = 0
         try:
-            while done < piece.size:
-                wanted = min(self._chunk_size, piece.size - done)
-                chunk = file.read(piece.offset + done, wanted)
+            while position < piece.size:
+                size = min(self._chunk_size, piece.size - position)
+                chunk = file.read(piece.offset + position, size)
                 if not chunk:
-                    raise MalformedError(f"{piece.size} bytes", f"the end of the file after {done}")
+                    raise MalformedError(f"{piece.size} bytes", f"the end of the file after {position}")
                 checksum.update(chunk)
-                done += len(chunk)
+                position += len(chunk)
                 yield chunk
             finish_checksum(checksum, piece.crc32c)
         except MalformedError as err:
             raise err.found_in(self._shard_name(piece.shard), f"tensor {entry.key!r}") from err
 
     def check_parts(self, entry: TensorEntry) -> None:
-        """Check that slices have bytes of their own, so that the whole is no larger than its files."""
+        """Check that slices do not share bytes, so that the tensor is no larger than its files."""
         for part in entry.slices:
             self.locate(entry, part)
         ordered = sorted((part.shard, part.offset, part.size) for part in entry.slices if part.size)
@@ -155,19 +155,19 @@ class OpenShards(Generic[ShardT]):
                 raise damage.found_in(self._index_name, f"tensor {entry.key!r}")
 
     def assemble(self, entry: TensorEntry, piece: Piece, dtype: np.dtype) -> np.ndarray:
-        """The value of a tensor in one piece, or of one slice, checked."""
+        """Read and check the value of a tensor in one piece, or of one slice."""
         self.locate(entry, piece)
-        stored, at = bytearray(piece.size), 0
+        data, position = bytearray(piece.size), 0
         checksum = checksum_for(entry.dtype, piece.shape, piece.size, keep_lengths=True)
         for chunk in self.read(entry, piece, checksum):
-            stored[at : at + len(chunk)] = chunk
-            at += len(chunk)
+            data[position : position + len(chunk)] = chunk
+            position += len(chunk)
         if not isinstance(checksum, StringChecksum):
-            return np.frombuffer(stored, dtype).reshape(piece.shape)
+            return np.frombuffer(data, dtype).reshape(piece.shape)
         array = np.empty(math.prod(piece.shape), object)
-        at = checksum.header_size
+        position = checksum.header_size
         lengths = (length for lengths in checksum.lengths for length in lengths.tolist())
         for number, length in enumerate(lengths):
-            array[number] = bytes(stored[at : at + length])
-            at += length
+            array[number] = bytes(data[position : position + length])
+            position += length
         return array.reshape(piece.shape)

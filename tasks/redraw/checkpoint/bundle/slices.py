@@ -1,4 +1,4 @@
-"""Whether the slices of a partitioned tensor make up the whole, each element once."""
+"""Check that the slices of a partitioned tensor cover each of its elements once."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def check_cover(shape: Sequence[int], boxes: Sequence[_Box]) -> None:
 def _corners_cancel(shape: Sequence[int], boxes: Sequence[_Box]) -> bool:
     """Whether every element is in an odd number of boxes.
 
-    Modulo 2 a sum of boxes is known by its corners: those that it has an odd number of
-    times. It is the whole tensor just when they are the tensor's own corners. As many
-    elements as the tensor has, each in an odd number of boxes, are each in one.
+    Modulo 2, the corners that occur an odd number of times determine a sum of boxes. The
+    sum is the whole tensor exactly if they are the tensor's own corners. If the boxes then
+    have as many elements as the tensor, each element is in exactly one box.
     """
     axes = [axis for axis, size in enumerate(shape) if any(box[1][axis] != size for box in boxes)]
     if len(axes) > _MOST_PARTITIONED_AXES:
@@ -56,5 +56,5 @@ def _corners_cancel(shape: Sequence[int], boxes: Sequence[_Box]) -> bool:
     corners: Counter[tuple[int, ...]] = Counter()
     for starts, lengths in boxes:
         corners.update(itertools.product(*((starts[axis], starts[axis] + lengths[axis]) for axis in axes)))
-    whole = set(itertools.product(*((0, shape[axis]) for axis in axes)))
-    return {corner for corner, times in corners.items() if times % 2} == whole
+    tensor_corners = set(itertools.product(*((0, shape[axis]) for axis in axes)))
+    return {corner for corner, times in corners.items() if times % 2} == tensor_corners

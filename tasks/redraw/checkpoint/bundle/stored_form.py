@@ -1,4 +1,4 @@
-"""Turn arrays into the bytes and the entries that a checkpoint holds them as."""
+"""Turn arrays into the bytes and the index entries of a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STRINGS_AT_ONCE = 4096
 
 
 def new_entry(dtype: str, shape: Sequence[int]) -> Any:
-    """An entry without its place; zeros are left out, as TensorFlow's writer does."""
+    """An entry without offsets; it omits zeros as TensorFlow's writer does."""
     entry = BundleEntryProto(dtype=dtype_number(dtype))
     entry.shape.SetInParent()
     for size in shape:
@@ -37,9 +37,9 @@ def slice_key(key: str, starts: Sequence[int], lengths: Sequence[int]) -> bytes:
     return encode_slice_key(encode_text(key), tuple(zip(starts, lengths, strict=True)))
 
 
-def append_slice(whole: Any, starts: Sequence[int], lengths: Sequence[int]) -> None:
-    """List one more slice in the whole tensor's entry."""
-    proto = whole.slices.add()
+def append_slice(entry: Any, starts: Sequence[int], lengths: Sequence[int]) -> None:
+    """List one more slice in the tensor's entry."""
+    proto = entry.slices.add()
     for start, length in zip(starts, lengths, strict=True):
         extent = proto.extent.add()
         if start:
@@ -49,7 +49,7 @@ def append_slice(whole: Any, starts: Sequence[int], lengths: Sequence[int]) -> N
 
 
 def check_slices(key: bytes, entry: Any) -> None:
-    """Check that the slices that an entry lists make up the whole tensor.
+    """Check that the slices that an entry lists cover the whole tensor.
 
     Raises:
         CheckpointMismatch: One is missing, or two overlap.
@@ -75,7 +75,7 @@ def dtype_to_store(key: str, array: np.ndarray | np.generic) -> str:
     """TensorFlow's name of an array's dtype.
 
     Raises:
-        CheckpointMismatch: It has none.
+        CheckpointMismatch: TensorFlow has no such dtype.
     """
     dtype = name_of_array(array)
     if dtype is None:
@@ -86,7 +86,7 @@ def dtype_to_store(key: str, array: np.ndarray | np.generic) -> str:
 
 
 def store_array(array: np.ndarray | np.generic, dtype: str) -> Iterator[bytes]:
-    """An array's bytes as a checkpoint holds them."""
+    """Yield an array's bytes in a checkpoint's encoding."""
     if dtype == "string":
         yield from _stored_strings(array)
         return

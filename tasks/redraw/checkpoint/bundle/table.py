@@ -1,11 +1,11 @@
-"""The table that a checkpoint's index is: sorted keys and values in checksummed blocks.
+"""Read the table of a checkpoint's index: sorted keys and values in checksummed blocks.
 
 It is LevelDB's format: blocks of prefix-compressed entries, each followed by a byte for
 its compression and a masked CRC-32C; an index block that says where the others are; a
 footer that says where the index block is.
 
-Nothing in a file is believed before it is checked, and no more is allocated than the
-file's size allows.
+Nothing in a file is trusted before it is checked, and the file's size bounds what is
+allocated.
 
 Source:
     https://github.com/google/leveldb/blob/main/doc/table_format.md
@@ -32,7 +32,7 @@ _UNCOMPRESSED, _SNAPPY = 0, 1
 # Snappy's densest element writes 64 bytes from 3.
 _MOST_SNAPPY_EXPANSION = 22
 # Prefix compression lets a hostile file of n bytes describe about n² bytes of keys. What
-# writers make of real names stays below 16, for every 16th key is written whole.
+# writers make of real names stays below 16, because every 16th key is written whole.
 _MOST_KEY_EXPANSION = 64
 
 _Handle = tuple[int, int]
@@ -43,7 +43,7 @@ def read_table(path: Path, name: str = "") -> Iterator[tuple[bytes, bytes]]:
 
     Args:
         path: The file.
-        name: What it is called in messages, where that is not its path.
+        name: Its name in messages; its path by default.
 
     Yields:
         Each key, greater than the one before it, and its value.
@@ -116,20 +116,20 @@ class _Table:
         restarts, end = _restarts(block, name)
         position, key = 0, b""
         while position < end:
-            whole = position in restarts
+            restart = position in restarts
             restarts.discard(position)
             shared, position = read_varint(block, position, end)
-            fresh, position = read_varint(block, position, end)
+            unshared, position = read_varint(block, position, end)
             length, position = read_varint(block, position, end)
-            if shared > (0 if whole else len(key)) or fresh + length > end - position:
+            if shared > (0 if restart else len(key)) or unshared + length > end - position:
                 raise MalformedError(
-                    f"an entry within {name}", f"{shared} + {fresh} bytes of key, {length} of value"
+                    f"an entry within {name}", f"{shared} + {unshared} bytes of key, {length} of value"
                 )
-            self._keys_left -= shared + fresh
+            self._keys_left -= shared + unshared
             if self._keys_left < 0:
                 raise MalformedError(f"keys of at most {_MOST_KEY_EXPANSION} times the file", "more")
-            key = key[:shared] + block[position : position + fresh]
-            position += fresh
+            key = key[:shared] + block[position : position + unshared]
+            position += unshared
             yield key, block[position : position + length]
             position += length
         if restarts:
@@ -160,7 +160,7 @@ def _restarts(block: bytes, name: str) -> tuple[set[int], int]:
     restarts = struct.unpack_from(f"<{count}I", block, end)
     if restarts[0] != 0:
         raise MalformedError(f"the first restart point of {name} at 0", f"{restarts[0]}")
-    # A block without entries has its one restart point at 0 all the same.
+    # Even a block without entries has one restart point, at 0.
     return set(restarts) if end else set(restarts) - {0}, end
 
 
@@ -171,7 +171,7 @@ def _check_order(last: bytes | None, key: bytes) -> None:
 
 
 def _uncompress(data: bytes, name: str) -> bytes:
-    # Imported here: TensorFlow compresses no index, so hardly anybody needs it, Airflow's interpreter never.
+    # Imported here: TensorFlow does not compress an index, so this is rarely needed, by Airflow never.
     import cramjam
 
     limit = _MOST_SNAPPY_EXPANSION * len(data)

@@ -1,4 +1,4 @@
-"""Write the table that a checkpoint's index is: the same bytes as TensorFlow's own writer.
+"""Write the table of a checkpoint's index, with the same bytes as TensorFlow's own writer.
 
 Source:
     https://github.com/tensorflow/tensorflow/tree/v2.21.0/third_party/xla/xla/tsl/lib/io
@@ -93,7 +93,7 @@ def _append(table: bytearray, block: _Block) -> bytes:
 
 
 def _separator(last: bytes, following: bytes) -> bytes:
-    """The shortest key from `last` on that is below `following`."""
+    """The shortest key that is at least `last` and below `following`."""
     shared = len(commonprefix((last, following)))
     if shared < min(len(last), len(following)) and last[shared] + 1 < following[shared]:
         return last[:shared] + bytes([last[shared] + 1])
@@ -101,7 +101,7 @@ def _separator(last: bytes, following: bytes) -> bytes:
 
 
 def _successor(last: bytes) -> bytes:
-    """A short key from `last` on."""
+    """A short key that is at least `last`."""
     for position, byte in enumerate(last):
         if byte != 0xFF:
             return last[:position] + bytes([byte + 1])

@@ -1,4 +1,4 @@
-"""What can be done with the tensors of a TensorBundle, wherever its data files lie."""
+"""Verify and read the tensors of a TensorBundle, local or in a bucket."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _Range = tuple[TensorEntry, Piece]
 
 
 class BundleTensors(ABC):
-    """The tensors of one checkpoint, to verify and to read.
+    """The tensors of one checkpoint.
 
     Attributes:
-        name: What the checkpoint is called in messages.
-        index_name: What its index is called in messages.
+        name: The checkpoint's name in messages.
+        index_name: Its index's name in messages.
         num_shards: How many data files it has.
         entries: Its tensors by key, in the index's order.
-        readers: How many threads `verify` reads with; in a bucket parts are read ahead instead,
-            in the order in which one thread asks for them.
+        readers: How many threads `verify` reads with; from a bucket one thread reads, and the
+            next parts are fetched ahead of it.
     """
 
     name: str
@@ -42,14 +42,14 @@ class BundleTensors(ABC):
 
     @property
     def tensor_bytes(self) -> int:
-        """What `verify` reads: the bytes of all tensors."""
+        """The bytes of all tensors, which `verify` reads."""
         return sum(entry.size for entry in self.entries.values())
 
     def digest(self) -> str:
         """SHA-256 in hex over each tensor's key, dtype, shape, slices, size and checksum.
 
-        It is the same for the same tensors under other file names, or in more or fewer
-        files. It speaks of the index: that the data agree with it is for `verify` to say.
+        Neither the files' names nor their number change it. It covers the index; `verify`
+        checks that the data match the index.
         """
         return digest_entries(self.entries)
 
@@ -69,7 +69,7 @@ class BundleTensors(ABC):
             for number in range(self.num_shards):
                 shards.file(number, "checkpoint")
             self.expect(piece for _, piece in ranges)
-            groups = _grouped(ranges)
+            groups = _group_ranges(ranges)
             verdicts = [pool.submit(_verify_ranges, shards, group, progress) for group in groups]
             try:
                 for verdict in verdicts:
@@ -78,7 +78,7 @@ class BundleTensors(ABC):
                 pool.shutdown(cancel_futures=True)
 
     def read_bytes(self, key: str) -> bytes:
-        """A tensor's bytes as they are stored, checked; slices are put together.
+        """A tensor's stored bytes, checked; slices are joined.
 
         Raises:
             KeyError: There is no such tensor.
@@ -89,8 +89,9 @@ class BundleTensors(ABC):
         if not entry.slices:
             return b"".join(self.chunks(entry))
         if entry.dtype == "string":
-            raise CheckpointMismatch(f"{self._name(entry)}: expected one piece, got slices of strings."
-                                     " Read it with read_array.")  # fmt: skip
+            raise CheckpointMismatch(
+                f"{self._name(entry)}: expected one piece, got slices of strings. Read it with read_array."
+            )
         return self.read_array(key).tobytes()
 
     def read_array(self, key: str) -> np.ndarray:
@@ -123,12 +124,12 @@ class BundleTensors(ABC):
     def chunks(
         self, entry: TensorEntry, part: Piece | None = None, checksum: TensorChecksum | None = None
     ) -> Iterator[bytes]:
-        """A tensor's stored bytes, a chunk at a time; the last one comes before the verdict.
+        """A tensor's stored bytes, a chunk at a time; the checksum is compared after the last one.
 
         Args:
             entry: One of `entries`.
-            part: Which of its slices, where it has some.
-            checksum: What takes the bytes before they are given; one of its own by default.
+            part: One of its slices, if it has some.
+            checksum: Updated with each chunk before it is yielded; a new one by default.
 
         Yields:
             At most 1 MiB at a time, from a bucket 4 MiB.
@@ -141,7 +142,7 @@ class BundleTensors(ABC):
 
     @abstractmethod
     def expect(self, pieces: Iterable[Piece]) -> None:
-        """Hear which ranges will be read next, and in which order."""
+        """Prepare for the ranges that will be read next, in their order."""
 
     @abstractmethod
     def _open(self) -> OpenShards[Any]:
@@ -151,8 +152,8 @@ class BundleTensors(ABC):
         return f"tensor {entry.key!r} of checkpoint {self.name}"
 
 
-def _grouped(ranges: Iterable[_Range]) -> Iterator[list[_Range]]:
-    """Ranges that follow each other, some 64 MiB together."""
+def _group_ranges(ranges: Iterable[_Range]) -> Iterator[list[_Range]]:
+    """Group consecutive ranges, some 64 MiB in each group."""
     group: list[_Range] = []
     size = 0
     for entry, piece in ranges:

@@ -1,7 +1,7 @@
-"""Write a TensorBundle, from arrays or straight from the byte ranges of another one.
+"""Write a TensorBundle, from arrays or from the byte ranges of another one.
 
-The same calls give the same bytes, and the index those that TensorFlow's own writer
-gives. It is written last: until then nothing takes the data files for a checkpoint.
+The same calls give the same bytes, and the index has the bytes that TensorFlow's own
+writer gives. It is written last: data files without an index are not a checkpoint.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LARGEST_STRING = 1 << 40
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """What is written under one key of the index: a tensor, or a slice of one."""
+    """The tensor, or the slice of one, that is written under one key of the index."""
 
     key: bytes
     name: str
@@ -54,7 +54,7 @@ class _Place:
 class BundleWriter:
     """Write a checkpoint's files, one tensor after the other.
 
-    In a `with` block it closes itself, and on an error leaves nothing behind.
+    A `with` block closes it, and removes its files after an error.
 
     Attributes:
         prefix: The common beginning of the files' paths.
@@ -71,18 +71,20 @@ class BundleWriter:
             prefix: The common beginning of the files' paths; its folder is made.
             shard_bytes: Size above which the next data file begins. A tensor is never
                 cut: a larger one has a file of its own.
-            durable: Whether `close` waits until everything is on the disk. Files that
-                only go on to a bucket need not.
+            durable: Whether `close` waits until everything is on the disk. Files that are
+                uploaded to a bucket do not need it.
             digested: Whether to take the data files' checksums while they are written.
 
         Raises:
-            OutputExists: There is such a checkpoint already.
+            OutputExists: The checkpoint exists already.
         """
         self.prefix = prefix
         self._index = bundle_file(prefix, ".index")
         if self._index.exists():
-            raise OutputExists(f"checkpoint {prefix}: expected no {self._index} yet, found one."
-                               " Choose another prefix, or remove it.")  # fmt: skip
+            raise OutputExists(
+                f"checkpoint {prefix}: expected no {self._index} yet, found one."
+                " Choose another prefix, or remove it."
+            )
         with writing_to(prefix):
             prefix.parent.mkdir(parents=True, exist_ok=True)
         self._durable = durable
@@ -92,7 +94,7 @@ class BundleWriter:
 
     @property
     def digests(self) -> Mapping[Path, Checksums]:
-        """After `close`, path to checksums of the data files that have been digested."""
+        """After `close`, path to checksums of the digested data files."""
         return self._files.digests
 
     def __enter__(self) -> Self:
@@ -127,7 +129,7 @@ class BundleWriter:
         self._add(place, store_array(array, dtype))
 
     def add_slice(self, key: str, shape: Sequence[int], starts: Sequence[int], array: np.ndarray) -> None:
-        """Add one part of a partitioned tensor; the parts have to make up the whole.
+        """Add one part of a partitioned tensor; the parts have to cover the whole tensor.
 
         Args:
             key: The whole tensor's name in the checkpoint.
@@ -146,10 +148,10 @@ class BundleWriter:
             return
         dtype = dtype_to_store(key, array)
         lengths = [-1 if length == size else length for length, size in zip(array.shape, shape, strict=True)]
-        whole = self._whole(key, dtype, tuple(shape))
+        tensor = self._partitioned_entry(key, dtype, tuple(shape))
         place = _Place(key=slice_key(key, starts, lengths), name=key, dtype=dtype, shape=array.shape)
         self._add(place, store_array(array, dtype))
-        append_slice(whole, starts, lengths)
+        append_slice(tensor, starts, lengths)
 
     def add_bytes(
         self, key: str, dtype: str, shape: Sequence[int], chunks: Iterable[bytes], crc32c: int | None
@@ -160,45 +162,44 @@ class BundleWriter:
             key: Its name in the checkpoint.
             dtype: TensorFlow's name of it.
             shape: Its dimensions.
-            chunks: Its bytes as `TensorBundle.chunks` gives them.
-            crc32c: Its masked checksum; None where none is known.
+            chunks: Its stored bytes, for example from `TensorBundle.chunks`.
+            crc32c: Its masked checksum; None if it is unknown.
 
         Raises:
             ValueError: The key is taken.
-            CheckpointCorrupt: The bytes differ from the checksum, or from what dtype and
-                shape ask for.
+            CheckpointCorrupt: The bytes do not match the checksum, or the dtype and the
+                shape.
             DiskFull: There is no room for it.
         """
         self._add(_Place(key=encode_text(key), name=key, dtype=dtype, shape=tuple(shape)), chunks, crc32c)
 
     def copy(self, entry: TensorEntry, source: BundleTensors, key: str | None = None) -> None:
-        """Add a tensor of another checkpoint: its bytes are moved, a chunk at a time.
+        """Add a tensor of another checkpoint: its bytes are copied, a chunk at a time.
 
         Args:
             entry: The tensor, one of `source.entries`.
             source: The other checkpoint.
-            key: Its name here, where it differs.
+            key: Its name in this checkpoint; its own by default.
 
         Raises:
             ValueError: The key is taken.
-            CheckpointCorrupt: Its data are missing or truncated, or what arrived differs
-                from its checksum.
+            CheckpointCorrupt: Its data are missing or truncated, or differ from its checksum.
             DiskFull: There is no room for it.
         """
         name = entry.key if key is None else key
         if not entry.slices:
             self._copy(encode_text(name), name, source, entry, entry)
             return
-        whole = self._whole(name, entry.dtype, entry.shape)
+        tensor = self._partitioned_entry(name, entry.dtype, entry.shape)
         for part in entry.slices:
             self._copy(slice_key(name, part.starts, part.lengths), name, source, entry, part)
-            append_slice(whole, part.starts, part.lengths)
+            append_slice(tensor, part.starts, part.lengths)
 
     def close(self) -> None:
         """Name the data files, then write the index.
 
         Raises:
-            CheckpointMismatch: The slices of a tensor do not make up the whole.
+            CheckpointMismatch: The slices of a tensor do not cover it.
             DiskFull: There is no room for the index.
         """
         for key, entry in self._entries.items():
@@ -213,14 +214,14 @@ class BundleWriter:
             sync_folder(self._index.parent)
 
     def discard(self) -> None:
-        """Give up: remove the data that was written."""
+        """Remove the data that was written."""
         self._files.discard()
 
     def _add(self, place: _Place, chunks: Iterable[bytes], crc32c: int | None = None) -> None:
-        held = numpy_dtype(place.dtype)
-        width = 0 if held is None or place.dtype == "string" else held.itemsize
+        storage = numpy_dtype(place.dtype)
+        width = 0 if storage is None or place.dtype == "string" else storage.itemsize
         checksum = scanning_checksum_for(place.dtype, place.shape, _LARGEST_STRING)
-        self._write(place, math.prod(place.shape) * width, _passing(chunks, checksum), checksum, crc32c)
+        self._write(place, math.prod(place.shape) * width, _checksummed(chunks, checksum), checksum, crc32c)
 
     def _copy(self, key: bytes, name: str, source: BundleTensors, entry: TensorEntry, piece: Piece) -> None:
         place = _Place(key=key, name=name, dtype=entry.dtype, shape=piece.shape)
@@ -235,7 +236,7 @@ class BundleWriter:
         checksum: TensorChecksum,
         crc32c: int | None,
     ) -> None:
-        """Write chunks of about `size` bytes that the checksum has taken."""
+        """Write chunks of about `size` bytes that also updated the checksum."""
         if place.key in self._entries or not place.key:
             raise ValueError(f"expected a new key that is not empty, got {place.key!r}")
         try:
@@ -255,27 +256,27 @@ class BundleWriter:
         entry = new_entry(place.dtype, place.shape)
         size = self._files.position - start
         for name, value in (("shard_id", self._files.number), ("offset", start), ("size", size)):
-            if value:  # as TensorFlow's writer, which leaves zeros out
+            if value:  # TensorFlow's writer leaves zeros out
                 setattr(entry, name, value)
         entry.crc32c = crc32c
         self._entries[place.key] = entry
 
-    def _whole(self, key: str, dtype: str, shape: tuple[int, ...]) -> Any:
+    def _partitioned_entry(self, key: str, dtype: str, shape: tuple[int, ...]) -> Any:
         entry = new_entry(dtype, shape)
-        known = self._entries.setdefault(encode_text(key), entry)
+        stored = self._entries.setdefault(encode_text(key), entry)
         if (
-            known.dtype != entry.dtype
-            or known.shape != entry.shape
-            or (known is not entry and not known.slices)
+            stored.dtype != entry.dtype
+            or stored.shape != entry.shape
+            or (stored is not entry and not stored.slices)
         ):
             raise CheckpointMismatch(
                 f"tensor {key!r}: expected a slice of what the others are slices of, got one of"
                 f" {dtype} {list(shape)}. Write slices of one tensor under one key."
             )
-        return known
+        return stored
 
 
-def _passing(chunks: Iterable[bytes], checksum: TensorChecksum) -> Iterator[bytes]:
+def _checksummed(chunks: Iterable[bytes], checksum: TensorChecksum) -> Iterator[bytes]:
     for chunk in chunks:
         checksum.update(chunk)
         yield chunk

@@ -1,8 +1,8 @@
-"""Put checkpoints into the catalogue that other programs saved, wherever they lie.
+"""Put checkpoints that other programs saved into the catalogue.
 
-Nothing here imports TensorFlow, except to read what TF1's Saver V1 wrote. Files are
-listed a page at a time and a few checkpoints are looked at at once, so that memory does
-not grow with what there is.
+Nothing here imports TensorFlow, except to read files of TF1's Saver V1. Files are listed
+a page at a time and a few checkpoints are read at once, so memory does not grow with their
+number.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from redraw.uri import Uri
 
 logger = logging.getLogger(__name__)
 
-# Of this machine's files the processor is the bound, of a bucket's the waiting.
+# The processor limits the reading of local files, latency that of a bucket's.
 _LOCAL_STREAMS, _REMOTE_STREAMS = 2, 16
 _PROGRESS_SECONDS = 5.0
 _SHOWN = 3
@@ -50,18 +50,18 @@ _SHOWN = 3
 def adopt_checkpoints(request: AdoptRequest) -> AdoptionReport:
     """Find every checkpoint in a folder, verify each, and record it in the catalogue.
 
-    What is in the catalogue already stays as it is; a broken checkpoint does not stop the rest.
+    Checkpoints that are in the catalogue already stay unchanged; a broken one does not stop the rest.
 
     Args:
         request: The model, where to look, the catalogue, and whether to copy.
 
     Returns:
-        What was found.
+        The checkpoints that were adopted, known already, or broken.
 
     Raises:
         CheckpointNotFound: There is no checkpoint.
-        CheckpointCorrupt: Every one that there is is broken.
-        StorageError: One of the two places cannot be used.
+        CheckpointCorrupt: All checkpoints are broken.
+        StorageError: The folder or the catalogue cannot be used.
     """
     started = time.monotonic()
     tally = _Tally()
@@ -80,21 +80,21 @@ def adopt_checkpoints(request: AdoptRequest) -> AdoptionReport:
     return report
 
 
-class _Known:
+class _AlreadyRecorded:
     """A checkpoint that the catalogue has already."""
 
 
-_Outcome = AdoptedCheckpoint | BrokenCheckpoint | _Known | None
+_Outcome = AdoptedCheckpoint | BrokenCheckpoint | _AlreadyRecorded | None
 
 
 class _Tally:
-    """What has come of the checkpoints so far."""
+    """The outcomes so far."""
 
     def __init__(self) -> None:
         self.adopted: list[AdoptedCheckpoint] = []
         self.broken: list[BrokenCheckpoint] = []
         self.known = 0
-        self._shown = time.monotonic()
+        self._reported_at = time.monotonic()
 
     def count(self, outcome: _Outcome) -> None:
         if isinstance(outcome, AdoptedCheckpoint):
@@ -104,8 +104,8 @@ class _Tally:
             self.broken.append(outcome)
         elif outcome is not None:
             self.known += 1
-        if time.monotonic() - self._shown > _PROGRESS_SECONDS:
-            self._shown = time.monotonic()
+        if time.monotonic() - self._reported_at > _PROGRESS_SECONDS:
+            self._reported_at = time.monotonic()
             logger.info("%s so far", self)
 
     def __str__(self) -> str:
@@ -113,19 +113,19 @@ class _Tally:
 
 
 def _outcomes(request: AdoptRequest) -> Iterator[_Outcome]:
-    """What comes of each checkpoint; of a URI that is no folder with any, of the one that it means."""
+    """The outcome of each checkpoint in a folder, or of the single one that the URI names."""
     root, adoption = request.source.absolute(), _Adoption(request)
     streams = _REMOTE_STREAMS if root.is_bucket else _LOCAL_STREAMS
     candidates = list_candidates(root, recursive=request.recursive)
-    found = False
+    any_found = False
     for outcome in map_ahead(adoption.adopt, candidates, streams):
-        found = found or outcome is not None
+        any_found = any_found or outcome is not None
         yield outcome
-    if not found:
-        yield adoption.record(_locate_one(root, request))
+    if not any_found:
+        yield adoption.record(_locate_single(root, request))
 
 
-def _locate_one(root: Uri, request: AdoptRequest) -> Located:
+def _locate_single(root: Uri, request: AdoptRequest) -> Located:
     try:
         return locate_checkpoint(root)
     except CheckpointNotFound as err:
@@ -135,11 +135,11 @@ def _locate_one(root: Uri, request: AdoptRequest) -> Located:
 
 
 class _Adoption:
-    """One request's way with each checkpoint; threads share it."""
+    """Adopts each checkpoint of one request; threads share it."""
 
     def __init__(self, request: AdoptRequest) -> None:
         self._request = request
-        # One for all: it asks once whether its bucket is there.
+        # Shared, so that it checks only once that its bucket exists.
         self._catalogue = open_storage(request.catalogue.absolute())
         self._times = SavingTimes()
 
@@ -157,17 +157,15 @@ class _Adoption:
         with scratch_folder("adopt", sum(file.size for file in located.files)) as scratch:
             return self._record(located, locate_checkpoint(Uri(fetch_located(located, scratch))))
 
-    def _record(self, located: Located, at_hand: Located) -> _Outcome:
-        """The same, with the files where they are to be read."""
-        source = open_located(at_hand)
+    def _record(self, located: Located, local: Located) -> _Outcome:
+        """Put one checkpoint into the catalogue, with the files read from `local`."""
+        source = open_located(local)
         described = describe_bare(source, self._request.model)
         if find_recorded(self._catalogue, described) is not None:
-            return _Known()
+            return _AlreadyRecorded()
         source.verify()
         trained_at = self._request.trained_at or self._times.find(located, described.step)
-        files, prefix = (
-            ({}, "") if self._request.in_place else (_names_in_catalogue(at_hand), _prefix(at_hand))
-        )
+        files, prefix = ({}, "") if self._request.in_place else (_names_in_catalogue(local), _prefix(local))
         recorded = add_checkpoint(
             self._catalogue,
             replace(described, trained_at=trained_at, uri=self._uri(described, located), prefix=prefix),
@@ -179,15 +177,15 @@ class _Adoption:
 
     def _uri(self, described: Checkpoint, located: Located) -> Uri:
         if self._request.in_place:
-            # As its record is read again: a name that cannot be parsed then is refused now.
+            # Refuse now a name that could not be parsed when the record is read again.
             return Uri(str(located.uri))
         return self._catalogue.uri / described.model / folder_name(described.step, described.digest)
 
 
 def _prefix(located: Located) -> str:
-    """What the files' names begin with in the catalogue; those of Keras keep their ending.
+    """The beginning of the files' names in the catalogue.
 
-    An index of shards keeps its name, for it names these.
+    Files of Keras keep their suffix. An index of shards keeps its name, which the shards share.
     """
     if located.kind == "sharded":
         return located.name

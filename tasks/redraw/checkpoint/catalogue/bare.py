@@ -1,4 +1,4 @@
-"""Describe a checkpoint that no catalogue knows, from its own files; their times say least reliably when."""
+"""Describe a checkpoint that is in no catalogue, from its own files and what lies next to them."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from redraw.uri import Uri
 
 logger = logging.getLogger(__name__)
 _INTEGERS = {"int32", "int64"}
-# The optimizer's own count, by the names that Keras 2 and 3 give it, and its place in a file.
+# The optimizer's step count: its names in Keras 2 and 3, and its keys in a file.
 _ITERATIONS = {"iteration", "iter"}
 _ITERATION_KEYS = {"optimizer/vars/0", "optimizer/inner_optimizer/vars/0"}
-# More than the folders whose checkpoints are looked at at once.
+# More than the folders whose checkpoints are read at once.
 _FOLDERS = 64
 _MOST_EVENT_BYTES = 4 << 30
 
 
 def describe_bare(source: CheckpointSource, model: ModelName) -> Checkpoint:
-    """Make the record that the catalogue would hold.
+    """Make the record of a checkpoint for the catalogue.
 
     Args:
         source: The checkpoint.
-        model: The model that it is to be of; that it fits is for the mapping to find out.
+        model: The model it belongs to; the mapping checks later that it fits.
 
     Returns:
-        The record: the step from the tensors or the name, 0 where neither tells; the time
+        The record: the step from the tensors or the name, 0 if neither has one; the time
         from the files; the digest from the tensors.
 
     Raises:
@@ -71,9 +71,9 @@ def find_step(source: CheckpointSource) -> int | None:
     """The training step of a checkpoint.
 
     Returns:
-        What its step variable says, else the largest count of its optimizers (one that scales
-        losses counts nothing itself), else the number that its name ends with; None where
-        nothing tells. What they disagree on is logged.
+        The value of its step variable, else the largest count of its optimizers (one that
+        scales losses counts nothing itself), else the number that its name ends with; None if
+        there is none of these. A disagreement is logged.
 
     Raises:
         CheckpointCorrupt: The variable cannot be read.
@@ -82,22 +82,25 @@ def find_step(source: CheckpointSource) -> int | None:
     steps = _counts(source, [key for key, role in roles.items() if role is Role.STEP])
     counts = _counts(source, _iterations(source))
     named = step_in_name(source.uri)
-    said = [max(found) for found in (steps.values(), counts.values()) if any(found)]
-    said = [*said, *([] if named is None else [named])]
-    if len(set(said)) > 1:
-        steps_said = [f"{key!r} {count}" for key, count in {**steps, **counts}.items()]
-        steps_said += [] if named is None else [f"its name {named}"]
+    claims = [max(counted) for counted in (steps.values(), counts.values()) if any(counted)]
+    claims = [*claims, *([] if named is None else [named])]
+    if len(set(claims)) > 1:
+        described = [f"{key!r} {count}" for key, count in {**steps, **counts}.items()]
+        described += [] if named is None else [f"its name {named}"]
         logger.warning(
-            "%s: expected one step, got %s: %d is taken", source.uri, short_list(steps_said, "steps"), said[0]
+            "%s: expected one step, got %s: %d is taken",
+            source.uri,
+            short_list(described, "steps"),
+            claims[0],
         )
-    return said[0] if said else 0 if steps or counts else None
+    return claims[0] if claims else 0 if steps or counts else None
 
 
 def _counts(source: CheckpointSource, keys: Iterable[str]) -> dict[str, int]:
-    whole = (key for key in keys if source.entries[key].shape == ())
+    scalars = (key for key in keys if source.entries[key].shape == ())
     return {
         key: _step_in(int(source.read_array(key).item()), key, source)
-        for key in whole
+        for key in scalars
         if source.entries[key].dtype in _INTEGERS
     }
 
@@ -109,10 +112,10 @@ def _step_in(value: int, key: str, source: CheckpointSource) -> int:
 
 
 def _optimizer_keeps_averages(source: CheckpointSource) -> bool:
-    """Whether an archive's optimizer kept averages, as its configuration says."""
+    """Whether the configuration of an archive's optimizer says that it keeps averages."""
     if source.format != "keras":
         return False
-    # Brings h5py, which the other formats need not wait for.
+    # Imports h5py, which the other formats do not need.
     from redraw.checkpoint.formats.archive import ArchiveSource
 
     optimizer = source.optimizer if isinstance(source, ArchiveSource) else None
@@ -131,15 +134,15 @@ def _iterations(source: CheckpointSource) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Noted:
-    """What a folder's own files say: step to time, and checkpoint's name to time."""
+class _Notes:
+    """Saving times from a folder's own files: by step, and by a checkpoint's name."""
 
     steps: Mapping[int, float]
     names: Mapping[str, float]
 
 
 class SavingTimes:
-    """When checkpoints were saved; each folder is asked once. Threads may share it."""
+    """Finds when checkpoints were saved; reads each folder once. Threads may share it."""
 
     def __init__(self) -> None:
         self._noted = lru_cache(maxsize=_FOLDERS)(_read_notes)
@@ -148,24 +151,24 @@ class SavingTimes:
         """When a checkpoint was saved.
 
         Returns:
-            In UTC, `YYYY-MM-DDTHH:MM:SSZ`: what the file `checkpoint` says of its name, or the event
-            files next to it of the step, or else when its newest file was written.
+            In UTC, `YYYY-MM-DDTHH:MM:SSZ`: the time of its name in the file `checkpoint`, else
+            of its step in the event files next to it, else when its newest file was written.
 
         Raises:
             CheckpointCorrupt: The file `checkpoint` is damaged.
             StorageError: The bucket cannot be read.
         """
         noted = self._noted(located.folder.uri)
-        said = (noted.names.get(located.name), noted.steps.get(step))
-        noted_at = next((seconds for seconds in said if seconds and is_moment(seconds)), None)
+        times = (noted.names.get(located.name), noted.steps.get(step))
+        noted_at = next((seconds for seconds in times if seconds and is_moment(seconds)), None)
         return last_written(located.uri, located.files) if noted_at is None else format_time(noted_at)
 
 
 def last_written(uri: str, files: Iterable[FoundFile]) -> str:
-    """When the newest of a checkpoint's files was written, as records have times.
+    """When the newest of a checkpoint's files was written, in the records' format.
 
     Raises:
-        CheckpointCorrupt: No record can have that time.
+        CheckpointCorrupt: A record cannot hold that time.
     """
     try:
         return format_time(max(file.written_at for file in files))
@@ -173,21 +176,21 @@ def last_written(uri: str, files: Iterable[FoundFile]) -> str:
         raise CheckpointCorrupt(f"{uri}: {err}. Set its files' time, or copy them.") from err
 
 
-def _read_notes(folder: Uri) -> _Noted:
+def _read_notes(folder: Uri) -> _Notes:
     storage = open_storage(folder)
-    # Listed first: then it is known that there is a bucket, when the next file is not there.
-    events = list(_within(storage.walk(EVENT_FILES, deep=False)))
+    # Listed first: this fails if there is no bucket, so that a missing file then means just that.
+    events = list(_first_events(storage.walk(EVENT_FILES, deep=False)))
     state = storage.read(STATE_FILE, STATE_BYTES)
     names = {} if state is None else times_in_state_file(state, f"{folder}/{STATE_FILE}")
-    return _Noted(steps=_read_events(storage, events) if events else {}, names=names)
+    return _Notes(steps=_read_events(storage, events) if events else {}, names=names)
 
 
-def _within(events: Iterable[StoredObject]) -> Iterator[StoredObject]:
-    """The first event files, as many as are worth to be read for times."""
-    left = _MOST_EVENT_BYTES
+def _first_events(events: Iterable[StoredObject]) -> Iterator[StoredObject]:
+    """The first event files, up to a total size that is worth reading for times."""
+    budget = _MOST_EVENT_BYTES
     for item in events:
-        left -= item.size
-        if left < 0:
+        budget -= item.size
+        if budget < 0:
             return
         yield item
 

@@ -1,4 +1,4 @@
-"""Go through a folder or a bucket once, and put together the files that may be one checkpoint each."""
+"""Go through a folder or a bucket once, and group the files that may form a checkpoint."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from redraw.uri import Uri
 logger = logging.getLogger(__name__)
 
 _SUFFIX = re.compile(r"(\.index|\.data-\d+-of-\d+|\.meta|-\d{5}-of-\d{5})\Z")
-# The weights of a SavedModel are a checkpoint as well, but of none that training saved.
+# A SavedModel's weights are a checkpoint too, but not one that training saved.
 _SAVED_MODEL = re.compile(r"(.*/)?variables/variables")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """Files that belong together by their names.
+    """Files that belong together according to their names.
 
     Attributes:
-        folder: Where they lie; it lists only them.
-        name: What their names begin with.
+        folder: Their folder; it lists only them.
+        name: The common beginning of their names.
     """
 
     folder: Folder
@@ -42,25 +42,27 @@ class Candidate:
 
     @property
     def uri(self) -> Uri:
-        """What the checkpoint is called, if they are one."""
+        """The checkpoint's URI, if they form one."""
         return self.folder.uri_of(self.name)
 
     def locate(self) -> Located | None:
-        """The checkpoint that they are; None if they are something else.
+        """The checkpoint that the files form; None if they are something else.
 
         Raises:
-            CheckpointCorrupt: They are what is left of one.
+            CheckpointCorrupt: Some of the checkpoint's files are missing.
             StorageError: The bucket cannot be read.
         """
-        found = next(list_located(self.folder), None)
-        if found is not None:
-            return found
-        left = next(
+        located = next(list_located(self.folder), None)
+        if located is not None:
+            return located
+        leftover = next(
             (name for name in self.folder.files if ".data-" in name or KERAS_FILE.fullmatch(name)), None
         )
-        if left is None:
+        if leftover is None:
             return None
-        expected = "an index next to the data" if ".data-" in left else "an HDF5 file or an archive of Keras"
+        expected = (
+            "an index next to the data" if ".data-" in leftover else "an HDF5 file or an archive of Keras"
+        )
         raise CheckpointCorrupt(
             f"{self.uri}: expected {expected}, got only {', '.join(sorted(self.folder.files))}, or one that"
             " is damaged. Copy all files of the checkpoint again, or leave it out."
@@ -75,12 +77,12 @@ def list_candidates(uri: Uri, *, recursive: bool) -> Iterator[Candidate]:
         recursive: Whether to go into the folders in it.
 
     Yields:
-        What may be a checkpoint. Held in memory are the files of those that are not complete yet.
+        Groups of files. Only the names of files in incomplete groups are in memory.
 
     Raises:
         StorageError: The bucket cannot be listed.
     """
-    for stem, items in _grouped(open_storage(uri).walk(deep=recursive)):
+    for stem, items in _group_by_stem(open_storage(uri).walk(deep=recursive)):
         if PIECE.fullmatch(stem):
             logger.info("skipped %s: it is a part of no whole checkpoint", uri / stem)
         elif any(_is_of_checkpoint(item.name) for item in items) and not _SAVED_MODEL.fullmatch(stem):
@@ -94,20 +96,20 @@ def _is_of_checkpoint(name: str) -> bool:
     return bool(_SUFFIX.search(name) or KERAS_FILE.fullmatch(name) or step_in_name(name) is not None)
 
 
-def _grouped(objects: Iterable[StoredObject]) -> Iterator[tuple[str, list[StoredObject]]]:
-    """Put together what begins alike: in the order of names nothing more comes once one begins otherwise."""
+def _group_by_stem(objects: Iterable[StoredObject]) -> Iterator[tuple[str, list[StoredObject]]]:
+    """Group objects by the beginning of their names; they come sorted, so a new stem ends a group."""
     pending: list[tuple[str, list[StoredObject]]] = []
     for item in objects:
         stem = _SUFFIX.sub("", item.name)
         while pending and not item.name.startswith(pending[-1][0].removesuffix(SHARD_INDEX)):
             yield pending.pop()
-        # In this order of names an index of Keras comes before its shards.
+        # The index of Keras sorts before its shards.
         shard = SHARD_OF_KERAS.fullmatch(item.name)
         index = f"{shard['base']}{SHARD_INDEX}" if shard else stem
-        known = next((items for name, items in pending if name in (stem, index)), None)
-        if known is None:
-            pending.append((stem, known := []))
-        known.append(item)
+        group = next((items for name, items in pending if name in (stem, index)), None)
+        if group is None:
+            pending.append((stem, group := []))
+        group.append(item)
     yield from reversed(pending)
 
 

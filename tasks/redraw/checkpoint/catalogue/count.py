@@ -12,7 +12,7 @@ _BOUND = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """How many were found, and whether these are all: beyond a bound nobody looked on."""
+    """How many were found, and whether these are all; the count stops at a bound."""
 
     found: int
     complete: bool
@@ -24,14 +24,14 @@ def count_checkpoints(catalogue: Storage, model: ModelName, bound: int = _BOUND)
     Args:
         catalogue: The catalogue.
         model: The definition's name.
-        bound: How many objects to look at, at most: a listing answers a thousand a request.
+        bound: The largest number of objects to list; a request returns a thousand.
 
     Raises:
         StorageError: The catalogue cannot be read.
     """
-    found = 0
-    for seen, item in enumerate(catalogue.walk(f"{model}/")):
-        if seen == bound:
-            return Count(found=found, complete=False)
-        found += item.name.endswith(f"/{CHECKPOINT_RECORD}")
-    return Count(found=found, complete=True)
+    records = 0
+    for number, item in enumerate(catalogue.walk(f"{model}/")):
+        if number == bound:
+            return Count(found=records, complete=False)
+        records += item.name.endswith(f"/{CHECKPOINT_RECORD}")
+    return Count(found=records, complete=True)

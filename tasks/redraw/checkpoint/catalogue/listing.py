@@ -27,7 +27,7 @@ def list_catalogue(request: CheckpointsRequest) -> CheckpointList:
     """List a model's checkpoints, the newest weights first.
 
     Args:
-        request: The model, the catalogue, and between which times and of which steps.
+        request: The model, the catalogue, and filters on times and steps.
 
     Returns:
         The records; those that are damaged, or that a newer version of Redraw wrote, are listed apart.
@@ -36,17 +36,19 @@ def list_catalogue(request: CheckpointsRequest) -> CheckpointList:
         StorageError: The catalogue cannot be read.
     """
     unreadable: list[UnreadableRecord] = []
-    found = list_checkpoints(
+    checkpoints = list_checkpoints(
         request.catalogue,
         request.model,
         trained_from=request.from_time,
         trained_to=request.to_time,
         unreadable=unreadable,
     )
-    wanted = [checkpoint for checkpoint in found if not request.steps or checkpoint.step in request.steps]
+    selected = [
+        checkpoint for checkpoint in checkpoints if not request.steps or checkpoint.step in request.steps
+    ]
     return CheckpointList(
         model=request.model,
-        checkpoints=tuple(sorted(wanted, key=_age, reverse=True)),
+        checkpoints=tuple(sorted(selected, key=_age, reverse=True)),
         unreadable=tuple(unreadable),
     )
 
@@ -61,32 +63,33 @@ def list_checkpoints(
     known: Mapping[str, int] | None = None,
     seen: dict[str, int] | None = None,
 ) -> Iterator[Checkpoint]:
-    """Go through a model's checkpoints; a few records are in memory at a time.
+    """Iterate over a model's checkpoints with a few records in memory at a time.
 
     Args:
         catalogue: A folder or a `gs://` URI.
         model: The definition's name.
-        trained_from: Those trained then or later, as records have times.
-        trained_to: Those trained before.
-        unreadable: Takes the records that are damaged, or that a newer version of Redraw wrote; they are
-            skipped and logged.
-        known: Records that are not read again, by the names and generations that an earlier call put into
-            `seen`.
-        seen: Takes the name and the generation of each record that is there.
+        trained_from: Only checkpoints trained then or later; in the records' time format.
+        trained_to: Only checkpoints trained before then.
+        unreadable: Collects the records that are damaged, or that a newer version of Redraw wrote; they
+            are skipped and logged.
+        known: Records not to read again: the names and generations that an earlier call put into `seen`.
+        seen: Collects the name and the generation of each existing record.
 
     Yields:
-        The records, in no order that says anything.
+        The records, in no particular order.
 
     Raises:
         StorageError: The catalogue cannot be read.
     """
-    for found in _records(catalogue, model, "", known, seen):
-        if isinstance(found, _Unreadable):
-            logger.warning("skipped: %s", found.error)
+    for record in _records(catalogue, model, "", known, seen):
+        if isinstance(record, _Unreadable):
+            logger.warning("skipped: %s", record.error)
             if unreadable is not None:
-                unreadable.append(UnreadableRecord(uri=found.uri, reason=str(found.error)))
-        elif (trained_from or "") <= found.trained_at and not (trained_to and found.trained_at >= trained_to):
-            yield found
+                unreadable.append(UnreadableRecord(uri=record.uri, reason=str(record.error)))
+        elif (trained_from or "") <= record.trained_at and not (
+            trained_to and record.trained_at >= trained_to
+        ):
+            yield record
 
 
 def choose_checkpoint(request: CheckpointRequest) -> Checkpoint:
@@ -96,25 +99,27 @@ def choose_checkpoint(request: CheckpointRequest) -> Checkpoint:
         request: The model, the catalogue, and how to choose; it names no run.
 
     Returns:
-        The record. Of equal values the newest weights.
+        The record; of equal values the one with the newest weights.
 
     Raises:
-        CheckpointNotFound: There is none, not that step's, none with the metric, or several of the step.
+        CheckpointNotFound: No checkpoint matches, or several have the step.
         StorageError: The catalogue cannot be read.
     """
     if request.step is not None:
         return find_named(request.catalogue, request.model, str(request.step))
     metric, metrics, lower, best = request.best, set[str](), {"loss"}, list[Checkpoint]()
-    for found in list_checkpoints(request.catalogue, request.model):
-        metrics |= set(found.metrics)
-        lower |= set(found.lower_is_better)
-        if metric is None or found.metrics.get(metric) is not None:
-            falling = metric is not None and metric.removeprefix("average_") in lower
-            best = [max([*best, found], key=lambda item: (_merit(item, metric, falling), _age(item)))]
+    for checkpoint in list_checkpoints(request.catalogue, request.model):
+        metrics |= set(checkpoint.metrics)
+        lower |= set(checkpoint.lower_is_better)
+        if metric is None or checkpoint.metrics.get(metric) is not None:
+            lower_is_better = metric is not None and metric.removeprefix("average_") in lower
+            best = [
+                max([*best, checkpoint], key=lambda item: (_merit(item, metric, lower_is_better), _age(item)))
+            ]
     if not best:
-        known = "checkpoints" if metric is None else f"metric {metric!r}"
+        expected = "checkpoints" if metric is None else f"metric {metric!r}"
         raise CheckpointNotFound(
-            f"{request.catalogue.absolute()}/{request.model}: expected {known}, got"
+            f"{request.catalogue.absolute()}/{request.model}: expected {expected}, got"
             f" {', '.join(sorted(metrics)) or 'none'}. Choose one of these, or put a checkpoint there."
         )
     return best[0]
@@ -131,10 +136,10 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
     Args:
         catalogue: A folder or a `gs://` URI.
         model: The definition's name.
-        name: `<step>`, or `<step>-<digest>` with as much of the digest as tells it from others.
+        name: `<step>`, or `<step>-<digest>` with enough of the digest to be unique.
 
     Raises:
-        CheckpointNotFound: There is none of that name, or there are several.
+        CheckpointNotFound: No checkpoint has that name, or several have.
         InvalidRecord: Its record is damaged, or a newer version of Redraw wrote it.
         StorageError: The catalogue cannot be read.
     """
@@ -143,18 +148,18 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
         raise CheckpointNotFound(f"{where}: expected STEP or STEP-DIGEST, got {name!r}. Correct it.")
     # The catalogue's folders have twelve digits of the digest.
     step, _, digest = name.partition("-")
-    found: list[Checkpoint] = []
+    matches: list[Checkpoint] = []
     for record in _records(catalogue, model, f"{step}-{digest[:12]}"):
         if isinstance(record, _Unreadable):
             raise record.error
-        found.append(record)
-    if len(found) != 1:
-        shown = ", ".join(f"{item.step}-{item.digest[:12]} of {item.trained_at}" for item in found[:_SHOWN])
+        matches.append(record)
+    if len(matches) != 1:
+        names = ", ".join(f"{item.step}-{item.digest[:12]} of {item.trained_at}" for item in matches[:_SHOWN])
         raise CheckpointNotFound(
-            f"{where}: expected one checkpoint {name}, got {shown or 'none'}."
+            f"{where}: expected one checkpoint {name}, got {names or 'none'}."
             " List them with 'redraw checkpoints', and name one as STEP-DIGEST."
         )
-    return found[0]
+    return matches[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,20 +190,20 @@ def _records(
             if known is None or known.get(item.name) != item.generation:
                 yield item.name.removesuffix(f"/{CHECKPOINT_RECORD}")
 
-    def read(folder: str) -> Checkpoint | _Unreadable | None:
+    def read_folder(folder: str) -> Checkpoint | _Unreadable | None:
         try:
             return read_record(storage, folder)
         except InvalidRecord as err:
             return _Unreadable(uri=f"{storage.uri}/{folder}", error=err)
 
-    # One that was removed since it was listed is no longer a checkpoint.
-    found = map_ahead(read, list_folders())
-    return (record for record in found if record is not None)
+    # A record may have been removed since it was listed.
+    records = map_ahead(read_folder, list_folders())
+    return (record for record in records if record is not None)
 
 
-def _merit(checkpoint: Checkpoint, metric: str | None, falling: bool) -> float:
+def _merit(checkpoint: Checkpoint, metric: str | None, lower_is_better: bool) -> float:
     value = (metric and checkpoint.metrics[metric]) or 0.0
-    return -value if falling else value
+    return -value if lower_is_better else value
 
 
 def _age(checkpoint: Checkpoint) -> tuple[str, int]:

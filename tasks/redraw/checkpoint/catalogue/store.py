@@ -1,10 +1,10 @@
-"""The checkpoint catalogue: whole checkpoints, each in a folder with its record.
+"""The checkpoint catalogue: complete checkpoints, each in a folder with its record.
 
     <catalogue>/<model>/<step>-<digest>/weights.index, weights.data-…, record.json
 
-Files of another format than TensorFlow's are called `weights` too, with their own ending.
-Of a checkpoint that is there by reference the folder holds only the record. The record
-is written last, so a folder without one is not yet a checkpoint.
+Files of other formats than TensorFlow's are called `weights` too, with their own suffix.
+The folder of a checkpoint that is there by reference holds only the record. The record is
+written last, so a folder without one is not yet a checkpoint.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def folder_name(step: int, digest: str) -> str:
 
 
 def find_recorded(catalogue: Storage, checkpoint: Checkpoint) -> Checkpoint | None:
-    """The record that the catalogue has of the same tensors at the same step; None if it has none.
+    """The catalogue's record of the same tensors at the same step; None if it has none.
 
     Raises:
         InvalidRecord: The record is damaged.
@@ -42,12 +42,12 @@ def find_recorded(catalogue: Storage, checkpoint: Checkpoint) -> Checkpoint | No
 
 
 def add_checkpoint(catalogue: Storage | Uri, checkpoint: Checkpoint, files: dict[str, Path]) -> Checkpoint:
-    """Copy a checkpoint's files into the catalogue, then its record; again changes nothing.
+    """Copy a checkpoint's files into the catalogue, then its record; repeating it changes nothing.
 
     Args:
-        catalogue: A folder or a `gs://` URI, or that opened.
+        catalogue: A folder or a `gs://` URI, or its opened storage.
         checkpoint: The record; its digest names the folder.
-        files: Name in the folder to local file; none of a checkpoint that stays where it is.
+        files: Name in the folder to local file; empty for a checkpoint that stays where it is.
 
     Returns:
         The record in the catalogue: an earlier one of the same digest if there is one.
@@ -57,9 +57,9 @@ def add_checkpoint(catalogue: Storage | Uri, checkpoint: Checkpoint, files: dict
     """
     storage = open_storage(catalogue) if isinstance(catalogue, str) else catalogue
     folder = f"{checkpoint.model}/{folder_name(checkpoint.step, checkpoint.digest)}"
-    known = read_record(storage, folder)
-    if known is not None:
-        return known
+    existing = read_record(storage, folder)
+    if existing is not None:
+        return existing
     for name, path in sorted(files.items()):
         create_or_match(storage, f"{folder}/{name}", scan_file(path, name), path)
     try:
@@ -74,10 +74,10 @@ def fetch_checkpoint(reference: Checkpoint | Uri, scratch: Path) -> tuple[Path, 
 
     Args:
         reference: Its record, its folder in a catalogue, or any checkpoint's URI.
-        scratch: Where files from a bucket are put.
+        scratch: The folder for files from a bucket.
 
     Returns:
-        The local prefix or file, and the record; None for files that are in no catalogue.
+        The local prefix or file, and the record; None for files outside of a catalogue.
 
     Raises:
         CheckpointNotFound: Nothing is there.
@@ -96,7 +96,7 @@ def find_record(uri: Uri) -> Checkpoint | None:
         uri: Its folder, local or `gs://`.
 
     Returns:
-        The record, which tells where the folder is now; None for what is no folder of the catalogue.
+        The record with the folder's current URI; None if it is not a folder of a catalogue.
 
     Raises:
         InvalidRecord: The record is damaged.
@@ -111,7 +111,7 @@ def demand_model(record: Checkpoint, model: str) -> None:
     """Refuse a checkpoint of another model.
 
     Raises:
-        CheckpointMismatch: It is of another model.
+        CheckpointMismatch: The record names another model.
     """
     if record.model != model:
         raise CheckpointMismatch(
@@ -125,11 +125,11 @@ def read_record(storage: Storage, folder: str) -> Checkpoint | None:
 
     Args:
         storage: The catalogue.
-        folder: The checkpoint's folder in it; empty where the storage is that folder.
+        folder: The checkpoint's folder in it; empty if the storage is that folder.
 
     Returns:
-        The record; None where there is none. One with files of its own tells where they are
-        now: a catalogue may be moved as a whole.
+        The record; None if there is none. A record with files of its own has their current
+        URI, because a catalogue may be moved.
 
     Raises:
         InvalidRecord: It is damaged.
@@ -150,20 +150,19 @@ def read_record(storage: Storage, folder: str) -> Checkpoint | None:
 
 
 def fetch_files(uri: Uri, folder: Path, step: int | None = None) -> Path:
-    """Copy all files of a checkpoint, of any format, out of its bucket; checksums are compared.
+    """Download all files of a checkpoint, of any format, and compare checksums.
 
     Args:
-        uri: As `open_checkpoint` takes it: a file, a prefix, or a folder with checkpoints, local
-            or `gs://`.
-        folder: Where files from a bucket go.
-        step: Which one of a folder with several.
+        uri: A file, a prefix, or a folder with checkpoints, local or `gs://`.
+        folder: The folder for files from a bucket.
+        step: Which checkpoint of a folder with several.
 
     Returns:
         The local prefix of a TensorBundle or of TF1's Saver V1, or the local file of another
-        format. What lies on this machine is not copied.
+        format. Local files are not copied.
 
     Raises:
-        CheckpointNotFound: There is none, not that step's, or several.
+        CheckpointNotFound: No checkpoint, or no single one, matches.
         CheckpointCorrupt: A file was replaced or removed meanwhile.
         DiskFull: There is no room for the files.
         StorageError: The bucket cannot be read.
@@ -172,7 +171,7 @@ def fetch_files(uri: Uri, folder: Path, step: int | None = None) -> Path:
 
 
 def fetch_located(located: Located, folder: Path) -> Path:
-    """The same for a checkpoint whose files were found already."""
+    """Download the files of a checkpoint that was located already."""
     if located.folder.local is not None:
         return located.folder.local / located.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -189,5 +188,5 @@ def _fetch(source: Folder, file: FoundFile, folder: Path) -> None:
     if generation != file.generation:
         raise CheckpointCorrupt(
             f"{source.uri_of(file.name)}: expected the file as it was listed, got one that was"
-            " replaced or removed meanwhile. Choose a checkpoint that nobody writes any more."
+            " replaced or removed meanwhile. Choose a checkpoint that is no longer being written."
         )

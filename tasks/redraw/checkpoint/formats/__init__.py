@@ -1,4 +1,4 @@
-"""The kinds of files that a checkpoint can be, one module each, recognized by what is in them.
+"""The formats of checkpoint files, one module each, recognized by their content.
 
 tensor_bundle   tf.train.Checkpoint, TF1's Saver V2, Keras callbacks, a SavedModel's variables/
 saver_v1        TF1's Saver V1: one file, or one a shard

@@ -1,8 +1,8 @@
 """Keras 3's `.keras`: an archive of the model's configuration and its weights.
 
-The configuration may ask for code (a `Lambda` layer holds compiled Python), so no model
-is ever built from it. The network is drawn by the definition; of the archive only the
-weights are read, and the configuration is looked at for what it would have run.
+The configuration may contain code (a `Lambda` layer holds compiled Python), so no model
+is ever built from it. The definition builds the network; only the weights are read from
+the archive, and the configuration is searched for code that it would have run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json
 _ASSETS = "assets/"
 _WORDS = re.compile(r"assets/(.+)/vocabulary\.txt")
 _LARGEST_CONFIG, _DEEPEST_CONFIG = 16 << 20, 200
-# Keras writes a handful of members; what is read at once is their directory, or the configuration.
+# Keras writes a handful of members. The largest single reads are their directory and the configuration.
 _MOST_MEMBERS, _LARGEST_READ = 10_000, 16 << 20
 # Deflate writes at most 1032 bytes from one.
 _MOST_EXPANSION = 1100
@@ -40,7 +40,7 @@ _ENCRYPTED = 0x1
 # What zipfile raises for a damaged file.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, LookupError, ValueError, EOFError, OSError, RuntimeError)
 _PART, _ALL_WORDS = 1 << 20, 64 << 20
-# A local file header: its fixed part, and where it says how long the rest is.
+# A local file header: the size of its fixed part, and the offsets of the lengths of the rest.
 _MEMBER, _HEADER, _NAME_LENGTH, _EXTRA_LENGTH = b"PK\x03\x04", 30, 26, 28
 
 
@@ -48,15 +48,15 @@ class ArchiveSource(Hdf5Source):
     """A `.keras` file.
 
     Attributes:
-        config: Its configuration, as JSON has it.
-        keras_version: The version of Keras that wrote it; empty where it does not say.
-        optimizer: The optimizer's part of that; None of a model that was not compiled.
-        foreign_classes: The classes in its configuration that are not Keras' own, with
-            their packages, and `Lambda`: what loading the model would run.
+        config: Its configuration, parsed from JSON.
+        keras_version: The version of Keras that wrote it; empty if it is not stated.
+        optimizer: The optimizer's part of the configuration; None if the model was not compiled.
+        foreign_classes: The classes in its configuration that are not part of Keras, with
+            their packages, and `Lambda`: the code that loading the model would run.
     """
 
     def __init__(self, located: Located) -> None:
-        """Read the configuration, and what tensors there are.
+        """Read the configuration and the list of tensors.
 
         Raises:
             CheckpointCorrupt: It is damaged, or lacks one of its parts.
@@ -64,13 +64,13 @@ class ArchiveSource(Hdf5Source):
             StorageError: The bucket cannot be read.
         """
         (file,) = located.files
-        whole = self._whole = _Whole(located)
+        archive_file = self._archive_file = _ArchiveFile(located)
         try:
-            with zipfile.ZipFile(whole.file()) as archive:
+            with zipfile.ZipFile(archive_file.file()) as archive:
                 _check_members(archive, file.size)
                 self.config = _read_json(archive, _CONFIG)
                 self.keras_version = _version(archive)
-                weights = _weights(archive, whole)
+                weights = _weights(archive, archive_file)
         except _DAMAGE as err:
             damage = MalformedError(f"an archive with {_CONFIG} and {_WEIGHTS}", str(err)[:200])
             raise damage.found_in(located.uri) from err
@@ -80,46 +80,46 @@ class ArchiveSource(Hdf5Source):
         self.format = "keras"
 
     def vocabularies(self) -> dict[str, tuple[str, ...]]:
-        """Layer's name to the words that it keeps in a file of the archive.
+        """Layer's name to its vocabulary in a file of the archive.
 
         Raises:
-            CheckpointCorrupt: One cannot be read.
+            CheckpointCorrupt: A vocabulary cannot be read.
         """
-        found, left = {}, _ALL_WORDS
+        vocabularies, budget = {}, _ALL_WORDS
         try:
-            with zipfile.ZipFile(self._whole.file()) as archive:
+            with zipfile.ZipFile(self._archive_file.file()) as archive:
                 for name in archive.namelist():
                     layer = self._name_at(match[1]) if (match := _WORDS.fullmatch(name)) else ""
                     if layer:
-                        left -= archive.getinfo(name).file_size
-                        if left < 0:
+                        budget -= archive.getinfo(name).file_size
+                        if budget < 0:
                             raise ValueError(f"more than {_ALL_WORDS} bytes of them")
-                        found[layer] = tuple(_content(archive, name).decode().split("\n"))
+                        vocabularies[layer] = tuple(_content(archive, name).decode().split("\n"))
         except _DAMAGE as err:
             raise MalformedError("vocabularies", str(err)[:200]).found_in(self.uri) from err
-        return found
+        return vocabularies
 
     def other_assets(self) -> tuple[str, ...]:
-        """The files that layers' own code has put into the archive, which only it can read.
+        """The files that the code of layers wrote into the archive, and that only it can read.
 
         Raises:
             CheckpointCorrupt: The archive cannot be read.
         """
         try:
-            with zipfile.ZipFile(self._whole.file()) as archive:
+            with zipfile.ZipFile(self._archive_file.file()) as archive:
                 names = [info.filename for info in archive.infolist() if not info.is_dir()]
         except _DAMAGE as err:
             raise MalformedError("an archive's members", str(err)[:200]).found_in(self.uri) from err
         return tuple(name for name in names if name.startswith(_ASSETS) and not _WORDS.fullmatch(name))
 
     def _name_at(self, place: str) -> str:
-        """The name of the layer whose files and weights are at a place; empty where there is none."""
+        """The name of the layer whose files and weights are at a place; empty if there is none."""
         group = self._file.get(f"{place}/vars")
         return "" if group is None else text_attribute(group, "name")
 
 
-class _Whole:
-    """The archive's bytes, wherever it lies."""
+class _ArchiveFile:
+    """The archive's bytes, local or in a bucket."""
 
     def __init__(self, located: Located) -> None:
         (self._file,) = located.files
@@ -133,18 +133,18 @@ class _Whole:
 
 
 class _Bounded(FileRange):
-    """A file of which a declared length cannot make anybody read very much at once."""
+    """A file that limits a single read, so that a declared length cannot exhaust the memory."""
 
     def read(self, size: int = -1, /) -> bytes:
-        left = max(0, self._size - self.tell())
-        wanted = left if size < 0 else min(size, left)
-        if wanted > _LARGEST_READ:
-            raise ValueError(f"{wanted} bytes to read at once")
-        return super().read(wanted) or b""
+        remaining = max(0, self._size - self.tell())
+        count = remaining if size < 0 else min(size, remaining)
+        if count > _LARGEST_READ:
+            raise ValueError(f"{count} bytes to read at once")
+        return super().read(count) or b""
 
 
 def _check_members(archive: zipfile.ZipFile, size: int) -> None:
-    """Refuse what Keras never writes, by what the archive declares."""
+    """Refuse declared members that Keras never writes."""
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS or len({member.filename for member in members}) < len(members):
         raise ValueError(f"{len(members)} members, or two of one name")
@@ -178,21 +178,23 @@ def _optimizer(config: Any) -> Mapping[str, Any] | None:
     return optimizer if isinstance(optimizer, dict) and isinstance(optimizer.get("config"), dict) else None
 
 
-def _weights(archive: zipfile.ZipFile, whole: _Whole) -> FileRange:
-    """The weights inside the archive, without taking them out of it where they are stored plain."""
+def _weights(archive: zipfile.ZipFile, archive_file: _ArchiveFile) -> FileRange:
+    """The weights inside the archive; they are unpacked only if they are compressed."""
     info = archive.getinfo(_WEIGHTS)
     if info.compress_type != zipfile.ZIP_STORED:
-        return _unpacked(archive)
-    header = whole.read(info.header_offset, _HEADER)
+        return _unpack(archive)
+    header = archive_file.read(info.header_offset, _HEADER)
     if not header.startswith(_MEMBER):
-        raise ValueError(f"{_WEIGHTS} where it is not")
-    lengths = (int.from_bytes(header[at : at + 2], "little") for at in (_NAME_LENGTH, _EXTRA_LENGTH))
+        raise ValueError(f"{_WEIGHTS} without a local header")
+    lengths = (
+        int.from_bytes(header[offset : offset + 2], "little") for offset in (_NAME_LENGTH, _EXTRA_LENGTH)
+    )
     start = info.header_offset + _HEADER + sum(lengths)
-    return FileRange(whole.read, start, info.file_size)
+    return FileRange(archive_file.read, start, info.file_size)
 
 
-def _unpacked(archive: zipfile.ZipFile) -> FileRange:
-    """The weights of an archive that somebody packed again, in scratch as long as they are used."""
+def _unpack(archive: zipfile.ZipFile) -> FileRange:
+    """Unpack compressed weights into scratch, which lasts as long as the returned file."""
     size, stack = archive.getinfo(_WEIGHTS).file_size, contextlib.ExitStack()
     path = stack.enter_context(scratch_folder("weights", size)) / "weights"
     try:
@@ -203,6 +205,6 @@ def _unpacked(archive: zipfile.ZipFile) -> FileRange:
         stack.close()
         raise
     stack.callback(os.close, descriptor)
-    file = FileRange(lambda offset, wanted: os.pread(descriptor, wanted, offset), 0, path.stat().st_size)
+    file = FileRange(lambda offset, count: os.pread(descriptor, count, offset), 0, path.stat().st_size)
     weakref.finalize(file, stack.close)
     return file

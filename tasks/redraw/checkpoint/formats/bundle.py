@@ -1,4 +1,4 @@
-"""A TensorBundle as a source: its byte ranges move, from a bucket only those that are asked for."""
+"""A TensorBundle as a source: its byte ranges are copied, from a bucket only those requested."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from redraw.checkpoint.formats.locate import Located
 from redraw.checkpoint.objects.object_graph import read_object_graph
 from redraw.checkpoint.objects.trackable import ObjectGraph
 
-# What is in flight is in memory: six parts of 4 MiB fill a link of 480 MB/s at 50 ms each.
+# Parts in flight are in memory: six parts of 4 MiB fill a link of 480 MB/s at 50 ms each.
 LARGEST_PART = 4 * 1024 * 1024
 _IN_FLIGHT = 6
 # A file's name, an offset and a size.
@@ -52,17 +52,17 @@ class BundleSource:
 
     @property
     def file_names(self) -> tuple[str, ...]:
-        """What its files have to be called, whether they are there or not."""
+        """The names of its files, whether they exist or not."""
         count = self.bundle.num_shards
         return f"{self._name}.index", *(f"{self._name}{shard_name(n, count)}" for n in range(count))
 
     @cached_property
     def graph(self) -> ObjectGraph | None:
-        """Its object graph; None where it knows variables only by name."""
+        """Its object graph; None if it knows variables only by name."""
         return read_object_graph(self.bundle)
 
     def neighbour(self, name: str, largest: int) -> bytes | None:
-        """The content of another file in its folder; None where there is none, or a larger one than allowed.
+        """The content of another file in its folder; None if there is none, or if it is too large.
 
         Raises:
             StorageError: The bucket cannot be read.
@@ -71,7 +71,7 @@ class BundleSource:
         return None if file is None or file.size > largest else self._folder.read(file, 0, file.size)
 
     def neighbours(self, folder: str) -> list[str]:
-        """The names of the files in a folder next to it, each with the folder's."""
+        """The names of the files in a folder next to it, each with the folder's name."""
         return sorted(name for name in self._folder.files if name.startswith(f"{folder}/"))
 
     def verify(self) -> None:
@@ -79,7 +79,7 @@ class BundleSource:
         self.bundle.verify()
 
     def digest(self) -> str:
-        """SHA-256 over what the index says of each tensor, in hex."""
+        """SHA-256 over each tensor's entry in the index, in hex."""
         return self.bundle.digest()
 
     def read_array(self, key: str) -> np.ndarray:
@@ -91,7 +91,7 @@ class BundleSource:
         self.bundle.expect(piece for key in keys for piece in self.entries[key].pieces)
 
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
-        """Copy a tensor's byte range, checked on the way."""
+        """Copy a tensor's byte range and check it."""
         writer.copy(self.entries[key], self.bundle, to_key)
 
 
@@ -99,11 +99,11 @@ def _open_local(located: Located, folder: Path) -> TensorBundle:
     prefix = folder / located.name if located.name else folder
     if any(".data-" in file.name for file in located.files):
         return TensorBundle(prefix)
-    return TensorBundle(find_bundle_prefix(prefix))  # which says what is missing
+    return TensorBundle(find_bundle_prefix(prefix))  # its error says what is missing
 
 
 class RemoteBundle(BundleTensors):
-    """A TensorBundle in a bucket: the index is read whole, of the data only what is asked for."""
+    """A TensorBundle in a bucket: the index is read completely, of the data only what is requested."""
 
     def __init__(self, located: Located) -> None:
         """Read the index.
@@ -128,7 +128,7 @@ class RemoteBundle(BundleTensors):
         self.entries: Mapping[str, TensorEntry] = MappingProxyType(entries)
 
     def expect(self, pieces: Iterable[Piece]) -> None:
-        """Begin to read what will be read next, a few parts ahead."""
+        """Read a few parts ahead of their use."""
         self._ahead = ReadAhead(self._read, (part for piece in pieces for part in self._parts(piece)))
 
     def _parts(self, piece: Piece) -> Iterable[FilePart]:
@@ -153,7 +153,7 @@ class RemoteBundle(BundleTensors):
         file = self._folder.files.get(self._shard_name(number))
         if file is None:
             raise FileNotFoundError(self._shard_uri(number))
-        # The caller may say what will be read only after opening: that is what is asked for.
+        # A lambda, because `expect` may replace `_ahead` after the shard is opened.
         return RemoteShard(self._shard_uri(number), file, lambda part: self._ahead.read(part))
 
 
@@ -161,7 +161,7 @@ class RemoteShard:
     """A data file in a bucket."""
 
     def __init__(self, name: str, file: FoundFile, read: Callable[[FilePart], bytes]) -> None:
-        """Note where it is, and how parts of it are read."""
+        """Keep the file, and the function that reads its parts."""
         self.name = name
         self.size = file.size
         self._file, self._read = file, read
@@ -171,24 +171,24 @@ class RemoteShard:
         return self._read((self._file.name, offset, size))
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: no file is open."""
 
 
 class ReadAhead:
-    """Parts that will be asked for, read before they are, a few at a time.
+    """Reads parts before they are requested, a few at a time.
 
-    A request to a bucket takes some 50 ms before its first byte comes, however small it is. What is
-    read one after the other waits for that as often as there are tensors.
+    A request to a bucket takes some 50 ms before its first byte arrives, however small it is.
+    Reading tensors one after the other would wait that long for each.
 
-    What is asked for out of order is read when it is asked for.
+    A part that is requested out of order is read at that moment.
     """
 
     def __init__(self, read: Callable[[FilePart], bytes], parts: Iterable[FilePart] = ()) -> None:
         """Begin to read.
 
         Args:
-            read: What reads one part; several threads call it.
-            parts: What will be asked for, in that order; none larger than `LARGEST_PART`.
+            read: Reads one part; several threads call it.
+            parts: The expected parts in the order of their use; none larger than `LARGEST_PART`.
         """
         self._read = read
         self._parts = iter(parts)
@@ -197,13 +197,13 @@ class ReadAhead:
         self._in_flight: deque[tuple[FilePart, Future[bytes]]] = deque()
         self._fill()
 
-    def read(self, wanted: FilePart) -> bytes:
-        """A part's bytes; whatever `read` raises for it is raised here."""
-        if all(part != wanted for part, _ in self._in_flight):
-            return self._read(wanted)
+    def read(self, requested: FilePart) -> bytes:
+        """A part's bytes; raises the error that reading it raised."""
+        if all(part != requested for part, _ in self._in_flight):
+            return self._read(requested)
         while True:
             part, content = self._in_flight.popleft()
-            if part == wanted:
+            if part == requested:
                 self._fill()
                 return content.result()
             content.cancel()

@@ -1,4 +1,4 @@
-"""What a checkpoint's files say of the model whose weights they hold, and of the words that it knows."""
+"""Read a model's configuration and vocabularies from its checkpoint's files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LARGEST, _DEEPEST = 16 << 20, 200
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """A model as its file describes it; anybody's words, which nothing builds a model from.
+    """A model as its file describes it. It is not trusted: no model is built from it.
 
     Attributes:
-        model: `class_name` and `config`, as Keras writes them.
+        model: The `class_name` and `config` that Keras writes.
         keras_2: Whether Keras 2 wrote it.
-        vocabularies: Layer's name to its words, where they are not in the configuration.
+        vocabularies: Layer's name to its words, if they are not in the configuration.
         other_assets: Files next to it that only the code of layers reads.
     """
 
@@ -37,13 +37,13 @@ def read_configuration(source: CheckpointSource) -> Configuration | None:
     """Read the configuration that came with the weights.
 
     Returns:
-        The configuration; None of files that have none.
+        The configuration; None if the files have none.
 
     Raises:
         CheckpointCorrupt: It is damaged.
         StorageError: The bucket cannot be read.
     """
-    # Each format brings libraries of its own, which the others need not wait for.
+    # The other formats do not wait for the libraries that one imports.
     if source.format == "keras":
         return _of_archive(source)
     if source.format == "keras_h5":
@@ -65,7 +65,7 @@ def _of_archive(source: Any) -> Configuration | None:
 
 def _of_hdf5(source: Any) -> Configuration | None:
     text, version = source.attribute("model_config"), source.attribute("keras_version")
-    config = _parsed(text, source.uri) if text else None
+    config = _parse(text, source.uri) if text else None
     return Configuration(model=config, keras_2=_is_keras_2(version, config)) if _is_model(config) else None
 
 
@@ -78,11 +78,11 @@ def _of_saved_model(source: Any) -> Configuration | None:
     except MalformedError as err:
         raise err.found_in(source.uri, _METADATA) from err
     root = next((node for node in nodes if node.node_id == 0), None)
-    config = _parsed(root.metadata, source.uri) if root is not None else None
+    config = _parse(root.metadata, source.uri) if root is not None else None
     return Configuration(model=config, keras_2=True) if _is_model(config) else None
 
 
-def _parsed(text: str | bytes, uri: str) -> Any:
+def _parse(text: str | bytes, uri: str) -> Any:
     try:
         return parse_json(text, _LARGEST, _DEEPEST)
     except ValueError as err:
@@ -94,7 +94,7 @@ def _is_model(config: Any) -> TypeGuard[Mapping[str, Any]]:
 
 
 def _is_keras_2(version: str | None, config: Any) -> bool:
-    """By the version that wrote it; by a key of every input's where the file does not say."""
+    """Tell by the version that wrote it or, if none is stated, by a key that each input layer has."""
     if version:
         return version.startswith(("0.", "1.", "2."))
     return '"batch_input_shape"' in json.dumps(config)

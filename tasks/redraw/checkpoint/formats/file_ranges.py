@@ -1,4 +1,4 @@
-"""A file that is a part of another one, or lies in a bucket, as Python's file objects are."""
+"""A Python file object for a part of another file, or for a file in a bucket."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 
-# HDF5 walks its file in small steps to and fro; blocks that are kept spare a bucket many requests.
-_BLOCK, _KEPT = 64 * 1024, 32
+# HDF5 moves back and forth in its file in small steps; cached blocks save requests to a bucket.
+_BLOCK, _CACHED_BLOCKS = 64 * 1024, 32
 
 
 class FileRange(io.RawIOBase):
-    """Bytes that a function reads, as a seekable binary file; nothing is read before it is asked for."""
+    """A seekable binary file whose bytes a function reads on demand."""
 
     def __init__(self, read_at: Callable[[int, int], bytes], start: int, size: int) -> None:
         """Prepare to read.
 
         Args:
-            read_at: Offset and size to bytes; fewer than asked for are asked again.
+            read_at: Offset and size to bytes; it may return fewer, and is then called again.
             start: The first byte of the file, for `read_at`.
             size: The bytes in it.
         """
         super().__init__()
         self._read_at = read_at
         self._start, self._size, self._position = start, size, 0
-        self._block = lru_cache(_KEPT)(self._read_block)
+        self._block = lru_cache(_CACHED_BLOCKS)(self._read_block)
 
     def readable(self) -> bool:
-        """It is."""
+        """Always."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Always."""
         return True
 
     def tell(self) -> int:
@@ -48,22 +48,22 @@ class FileRange(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill a buffer as far as the file goes."""
         view = memoryview(buffer).cast("B")
-        wanted, done = min(len(view), max(0, self._size - self._position)), 0
-        while done < wanted:
-            part = self._part(wanted - done)
+        count, position = min(len(view), max(0, self._size - self._position)), 0
+        while position < count:
+            part = self._part(count - position)
             if not part:
                 break
-            view[done : done + len(part)] = part
-            done += len(part)
+            view[position : position + len(part)] = part
+            position += len(part)
             self._position += len(part)
-        return done
+        return position
 
-    def _part(self, wanted: int) -> bytes:
+    def _part(self, count: int) -> bytes:
         """Some bytes from the position on."""
-        if wanted >= _BLOCK:
-            return self._read_at(self._start + self._position, wanted)
+        if count >= _BLOCK:
+            return self._read_at(self._start + self._position, count)
         number, offset = divmod(self._position, _BLOCK)
-        return self._block(number)[offset : offset + wanted]
+        return self._block(number)[offset : offset + count]
 
     def _read_block(self, number: int) -> bytes:
         begin = number * _BLOCK

@@ -14,21 +14,21 @@ from redraw.storage.opening import Absent, Changed, open_storage
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
-# What lies in a folder itself, and in a SavedModel's variables/ and assets/.
+# The files of a folder itself, and of a SavedModel's variables/ and assets/.
 _DEPTH = 2
 _INNER = ("variables", "assets")
-# One request for each: large enough for a link's speed, small enough to keep in memory.
+# Bytes of one request: large enough for a link's speed, small enough to keep in memory.
 _PART = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundFile:
-    """A file as it was listed.
+    """A file at the time of its listing.
 
     Attributes:
         name: Relative to the folder.
         size: In bytes.
-        generation: Which content it had; parts are read only of that one.
+        generation: The version of its content; only parts of this version are read.
         written_at: Seconds since 1970 UTC.
     """
 
@@ -40,11 +40,11 @@ class FoundFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """A folder's files; nothing of them is read yet.
+    """The files of a folder, listed but not read yet.
 
     Attributes:
         uri: The folder, without a slash at its end.
-        files: Name to file; those one folder further down included.
+        files: Name to file, including those one folder further down.
     """
 
     uri: Uri
@@ -56,14 +56,14 @@ class Folder:
         return None if self.uri.is_bucket else Path(self.uri)
 
     def uri_of(self, name: str) -> Uri:
-        """What a file of it, or a prefix of files, is called."""
+        """The URI of a file in it, or of a prefix of files."""
         return self.uri / name if name else self.uri
 
     def read(self, file: FoundFile, offset: int, size: int) -> bytes:
-        """A part of a file: fewer than `size` bytes at its end, or of a large part.
+        """Read a part of a file; fewer than `size` bytes at its end, or if the part is large.
 
         Raises:
-            CheckpointCorrupt: The file is gone, or was replaced since it was listed.
+            CheckpointCorrupt: The file was removed or replaced since it was listed.
             StorageError: The bucket cannot be read.
         """
         if self.local is not None:
@@ -74,13 +74,13 @@ class Folder:
         except (Absent, Changed) as err:
             raise CheckpointCorrupt(
                 f"{self.uri_of(file.name)}: expected the file as it was listed, got one that was"
-                " replaced or removed meanwhile. Choose a checkpoint that nobody writes any more."
+                " replaced or removed meanwhile. Choose a checkpoint that is no longer being written."
             ) from err
 
     def fetch(self, names: Iterable[str]) -> Path:
-        """The folder on this machine; from a bucket the named files are copied first.
+        """The folder on this machine; the named files of a bucket are downloaded first.
 
-        What was copied lasts as long as this object.
+        The copies last as long as this object.
 
         Raises:
             StorageError: The bucket cannot be read.
@@ -90,8 +90,8 @@ class Folder:
         names = list(names)
         stack = contextlib.ExitStack()
         weakref.finalize(self, stack.close)
-        needed = sum(self.files[name].size for name in names)
-        scratch = stack.enter_context(scratch_folder("checkpoint", needed))
+        size = sum(self.files[name].size for name in names)
+        scratch = stack.enter_context(scratch_folder("checkpoint", size))
         for name in names:
             open_storage(self.uri).download(name, scratch / name)
         return scratch
@@ -107,18 +107,18 @@ def list_folder(uri: Uri) -> Folder:
         StorageError: The bucket cannot be listed.
     """
     if uri.is_bucket:
-        return _listed(uri, "")
+        return _list_bucket(uri, "")
     return Folder(uri=uri, files=_local_files(Path(uri), ""))
 
 
-def list_beside(uri: Uri) -> tuple[Folder, str]:
-    """List the files whose paths begin like a URI.
+def list_siblings(uri: Uri) -> tuple[Folder, str]:
+    """List the files whose paths begin with a URI.
 
     Args:
         uri: A file, or the common beginning of several; local or in a bucket.
 
     Returns:
-        The folder that they are in, and the URI's last part.
+        Their folder, and the URI's last part.
 
     Raises:
         StorageError: The bucket cannot be listed.
@@ -128,32 +128,34 @@ def list_beside(uri: Uri) -> tuple[Folder, str]:
         return Folder(uri=uri.parent, files=files), uri.name
     if not uri.key:
         return Folder(uri=uri, files={}), ""
-    return _listed(uri.parent, uri.name), uri.name
+    return _list_bucket(uri.parent, uri.name), uri.name
 
 
-def _listed(uri: Uri, prefix: str) -> Folder:
-    found = (
+def _list_bucket(uri: Uri, prefix: str) -> Folder:
+    files = (
         FoundFile(name=item.name, size=item.size, generation=item.generation, written_at=item.written_at)
         for item in open_storage(uri).walk(prefix)
         if item.name.count("/") < _DEPTH
     )
-    return Folder(uri=uri, files={file.name: file for file in found})
+    return Folder(uri=uri, files={file.name: file for file in files})
 
 
 def _local_files(folder: Path, prefix: str) -> dict[str, FoundFile]:
-    # Of the folders in it only a SavedModel's own is of interest.
+    # Only the inner folders of a SavedModel are listed.
     inner = (path for name in _INNER for path in _children(folder / name))
     paths = [*folder.iterdir(), *inner] if folder.is_dir() else []
     names = ((path, path.relative_to(folder).as_posix()) for path in sorted(paths))
-    # What is no file of its own is refused where it is opened, and is not left out without a word.
-    return {name: _found(path, name) for path, name in names if name.startswith(prefix) and not path.is_dir()}
+    # A link, a pipe or a device is listed too: opening it raises an error instead of ignoring it.
+    return {
+        name: _found_file(path, name) for path, name in names if name.startswith(prefix) and not path.is_dir()
+    }
 
 
 def _children(folder: Path) -> Iterable[Path]:
     return folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ()
 
 
-def _found(path: Path, name: str) -> FoundFile:
+def _found_file(path: Path, name: str) -> FoundFile:
     status = path.lstat()
     return FoundFile(
         name=name, size=status.st_size, generation=status.st_mtime_ns, written_at=status.st_mtime

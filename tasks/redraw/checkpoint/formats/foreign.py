@@ -1,4 +1,4 @@
-"""What a model's configuration needs that Keras does not have: code that no checkpoint may bring."""
+"""Find the code that a model's configuration needs and Keras does not have."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 _OWN_MODULES = ("keras", "tf_keras", "builtins")
-# Code in Python's own form. Other classes between underscores are values of Keras' own:
+# Compiled Python code. Other classes between underscores are values of Keras:
 # `__tensor__`, `__keras_tensor__`, `__bytes__`.
 _LAMBDA = "__lambda__"
 _CODE = ("Lambda", _LAMBDA, "function")
 _VALUE = re.compile(r"__\w+__")
-# How it was trained is not served, whatever losses and metrics that took.
+# Losses and metrics of the training are not served.
 _TRAINING = "compile_config"
-# Keras 2 names only classes: of its layers, initializers, regularizers and constraints those that run no
-# code of others. TensorFlow's functions as layers (TFOpLambda) may be any of them, also one that reads files.
+# Keras 2 names only classes. These are its layers, initializers, regularizers and constraints that do not
+# run other code. TFOpLambda is not among them: it may call any TensorFlow function, also to read files.
 _KERAS_2 = frozenset(
     """
     Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average
@@ -46,10 +46,10 @@ _KERAS_2 = frozenset(
 
 
 def find_foreign(config: Any, *, keras_2: bool = False) -> Iterator[str]:
-    """The classes that a configuration asks for and Keras does not have, and `Lambda`.
+    """The classes of a configuration that Keras does not have, and `Lambda`.
 
     Args:
-        config: The configuration, as JSON has it.
+        config: The configuration, parsed from JSON.
         keras_2: Whether Keras 2 wrote it, which knows classes only by their names.
     """
     if isinstance(config, list):
@@ -72,7 +72,7 @@ def find_foreign(config: Any, *, keras_2: bool = False) -> Iterator[str]:
 
 
 def find_files(config: Any) -> Iterator[str]:
-    """The files that building a model would read: layers take their words from some."""
+    """The files that building a model would read, such as vocabularies of layers."""
     if isinstance(config, list):
         for item in config:
             yield from find_files(item)
@@ -93,9 +93,9 @@ def _is_keras_2(name: str, config: dict[str, Any]) -> bool:
 
 
 def _is_byte_code(value: Any) -> bool:
-    """Whether it is a function as Keras writes a layer's activation: code, defaults, and closure.
+    """Whether it is a function in the form of a layer's activation: code, defaults, and closure.
 
-    What a layer is called with looks alike: a layer's name, and the numbers of its call and of its output.
+    A layer's inbound nodes look similar: a layer's name, and the numbers of its call and of its output.
     """
     return (
         isinstance(value, list)

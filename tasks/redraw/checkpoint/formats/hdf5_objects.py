@@ -1,7 +1,7 @@
-"""Go through an HDF5 file that anybody may have made, and take only what Keras writes, within limits.
+"""Read an untrusted HDF5 file: accept only what Keras writes, within limits.
 
-A file of a few kB can hold links that go round in a circle, tensors of any declared size, and types that
-NumPy holds as references. Each is refused here, before a value is read.
+A file of a few kB can hold links that form a cycle, tensors of any declared size, and types that NumPy
+stores as references. This module refuses each before a value is read.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _MOST_EXPANSION = 1100
 _LARGEST_CHUNK = 256 << 20
 _LONGEST_NAME = 4096
 _LONGEST_LIST = 1 << 20
-# HDF5's own filters, and LZF of h5py; others would be loaded from libraries that a file names.
+# HDF5's own filters, and h5py's LZF; HDF5 would load others from libraries that a file names.
 _FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 _SLAB = 4 << 20
-# Strings are elsewhere in the file, each as long as it may be: what one reading may take in memory.
+# Strings are elsewhere in the file and of any length; this bounds the memory of one read.
 _STRING_BYTES = 256 << 20
 _MOST_STRINGS = 4096
 
 
 def datasets(file: Any, uri: str) -> Iterator[tuple[str, Any]]:
-    """Every dataset of a file by its path, each object by its address once.
+    """Every dataset of a file by its path; each object may occur only once.
 
     Args:
         file: The open file.
-        uri: What it is called, for messages.
+        uri: Its name in messages.
 
     Raises:
         MalformedError: An object has two names, or more is declared than the file can hold.
-        CheckpointMismatch: A link, or a dataset, points to another file or another name: what opens a
-            checkpoint must not be led to another file of this machine.
+        CheckpointMismatch: A link or a dataset points to another file or another name, which could be
+            any file of this machine.
     """
-    seen, pending = {_address(file)}, [("", file)]
-    left = _MOST_EXPANSION * file.id.get_filesize()
+    visited, pending = {_address(file)}, [("", file)]
+    budget = _MOST_EXPANSION * file.id.get_filesize()
     while pending:
         path, group = pending.pop()
         for name in group:
@@ -50,16 +50,16 @@ def datasets(file: Any, uri: str) -> Iterator[tuple[str, Any]]:
             if len(where) > _LONGEST_NAME:
                 raise MalformedError(f"names of at most {_LONGEST_NAME} characters", f"{len(where)}")
             if type(group.get(name, getlink=True)) is not h5py.HardLink:
-                raise _pointing(where, uri)
+                raise _pointer_error(where, uri)
             item = group[name]
-            if _address(item) in seen:
+            if _address(item) in visited:
                 raise MalformedError("each object under one name", f"another one, {where!r}")
-            seen.add(_address(item))
+            visited.add(_address(item))
             if isinstance(item, h5py.Group):
                 pending.append((f"{where}/", item))
                 continue
-            left -= _checked_bytes(item, where, uri)
-            if left < 0:
+            budget -= _checked_bytes(item, where, uri)
+            if budget < 0:
                 raise MalformedError(f"at most {_MOST_EXPANSION} times the file's size", f"more: {where!r}")
             yield where, item
 
@@ -73,7 +73,7 @@ def _checked_bytes(dataset: Any, where: str, uri: str) -> int:
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise MalformedError("tensors and groups of tensors", f"{where!r}, which is none")
     if dataset.external or dataset.is_virtual:
-        raise _pointing(where, uri)
+        raise _pointer_error(where, uri)
     creation = dataset.id.get_create_plist()
     filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
     if not filters <= _FILTERS:
@@ -88,7 +88,7 @@ def _checked_bytes(dataset: Any, where: str, uri: str) -> int:
     return declared
 
 
-def _pointing(where: str, uri: str) -> CheckpointMismatch:
+def _pointer_error(where: str, uri: str) -> CheckpointMismatch:
     return CheckpointMismatch(
         f"{where!r}: expected weights in the file itself, got a pointer to another file or name, in {uri}."
         " Save the weights again, in one file."
@@ -96,14 +96,14 @@ def _pointing(where: str, uri: str) -> CheckpointMismatch:
 
 
 def text_attribute(item: Any, name: str, default: str = "", most: int = _LONGEST_NAME) -> str:
-    """An attribute of a group or a dataset; the default if it has none, or one that is no text."""
+    """A text attribute of a group or a dataset; the default if it has none."""
     value = _attribute(item, name, most)
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     return text[:most] if isinstance(text, str) else default
 
 
 def text_list(item: Any, name: str) -> list[str]:
-    """An attribute that lists texts; an empty list if there is none, or one of another kind."""
+    """A list of texts in an attribute; empty if there is none, or one of another kind."""
     value = _attribute(item, name, _LONGEST_LIST)
     if not isinstance(value, np.ndarray) or value.ndim != 1:
         return []
@@ -122,10 +122,10 @@ def _attribute(item: Any, name: str, most: int) -> Any:
 
 
 def dtype_of(dataset: Any, where: str, uri: str) -> np.dtype | str:
-    """What a dataset's elements are.
+    """The dtype of a dataset's elements.
 
     Raises:
-        CheckpointMismatch: TensorFlow has no such elements.
+        CheckpointMismatch: TensorFlow has no such dtype.
     """
     dtype: np.dtype = dataset.dtype
     if h5py.check_string_dtype(dtype):
@@ -148,19 +148,19 @@ def parts_of(dataset: Any) -> Iterator[np.ndarray]:
         yield from (np.asarray(dataset[part]) for part in _ranges(dataset.shape, dataset, _SLAB))
         return
     size = dataset.file.id.get_filesize()
-    # Several strings may be one in the file, so that a few kB would be as many as are declared.
+    # Several strings may share bytes in the file, so a few kB could declare any number of them.
     at_once = max(1, min(_MOST_STRINGS, _STRING_BYTES // max(size, 1))) * dataset.dtype.itemsize
-    left = size
+    budget = size
     for part in _ranges(dataset.shape, dataset, at_once):
         strings = np.array(dataset[part], object)
-        left -= sum(map(len, strings.reshape(-1)))
-        if left < 0:
+        budget -= sum(map(len, strings.reshape(-1)))
+        if budget < 0:
             raise MalformedError(f"strings of at most the file's {size} bytes", "more")
         yield strings
 
 
 def _ranges(shape: tuple[int, ...], dataset: Any, most: int, outer: tuple[int, ...] = ()) -> Iterator[Any]:
-    """Indexes of consecutive elements, each of about as many bytes as are said."""
+    """Indexes of consecutive elements, each of about `most` bytes."""
     if not shape:
         yield outer
         return
@@ -171,7 +171,7 @@ def _ranges(shape: tuple[int, ...], dataset: Any, most: int, outer: tuple[int, .
         return
     step = max(1, most // row)
     chunk = dataset.chunks[len(outer)] if dataset.chunks and dataset.dtype.kind != "O" else 1
-    # A compressed chunk is decoded whole, so that a range should end where a chunk does.
+    # A compressed chunk is decoded as a whole, so a range should end where a chunk does.
     step = max(step - step % chunk, chunk)
     for start in range(0, shape[0], step):
         yield (*outer, slice(start, min(start + step, shape[0])))

@@ -1,4 +1,4 @@
-"""Find the one checkpoint that a URI means, and tell its format by what its files hold."""
+"""Find the one checkpoint at a URI, and recognize its format by its files' content."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from redraw.checkpoint.bundle.table import MAGIC
-from redraw.checkpoint.formats.folder import Folder, FoundFile, list_beside, list_folder
+from redraw.checkpoint.formats.folder import Folder, FoundFile, list_folder, list_siblings
 from redraw.checkpoint.formats.state_file import STATE_FILE, newest_in_state_file
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound, short_list
 from redraw.runs.folder import CHECKPOINTS, METRICS, RECORD
@@ -21,12 +21,12 @@ _ZIP = b"PK\x03\x04"
 _TABLE = MAGIC.to_bytes(8, "little")
 KERAS_FILE = re.compile(r".+\.(keras|h5|hdf5|weights\.json)")
 _KERAS_ENDING = re.compile(r"(\.weights)?\.(keras|h5|hdf5)$|\.weights\.json$")
-# What Keras writes with max_shard_size: `m.weights.json` says which of `m_00000.weights.h5` has what.
+# Keras writes these with max_shard_size: `m.weights.json` says which `m_00000.weights.h5` has a layer.
 SHARD_INDEX, SHARD_OF_KERAS = ".weights.json", re.compile(r"(?P<base>.+)_\d{5,}\.weights\.h5")
-# Pieces that are none of a whole: of a save that ended before its parts were merged, and of other libraries.
+# Parts without a complete checkpoint: of a save that ended before the merge, and of other libraries.
 PIECE = re.compile(r"(.*/)?(part-\d{5}-of-\d{5}|.+-\d+-of-\d+\.(h5|hdf5|keras))")
 _SHARD_OF_V1 = re.compile(r"(?P<prefix>.+)-\d{5}-of-\d{5}")
-# As many digits as a step of 63 bits may have.
+# The most digits that a step of 63 bits may have.
 _STEP = re.compile(r"(?<!-of)-([0-9]{1,18})$")
 
 
@@ -36,8 +36,8 @@ class Located:
 
     Attributes:
         kind: `bundle`, `hdf5`, `sharded`, `archive` or `saver_v1`.
-        folder: Where they are.
-        name: The file in the folder, or what the names of several begin with.
+        folder: Their folder.
+        name: The file in the folder, or the common beginning of several files' names.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Located:
 
     @property
     def uri(self) -> Uri:
-        """What the checkpoint is called."""
+        """The checkpoint's URI."""
         return self.folder.uri_of(self.name)
 
     @property
@@ -63,44 +63,44 @@ class Located:
 
 
 def step_in_name(name: str) -> int | None:
-    """The step that a name ends with, as `model.ckpt-120` and `net-120.keras` do; None if with none."""
-    found = _STEP.search(_KERAS_ENDING.sub("", name))
-    return int(found[1]) if found else None
+    """The step at the end of a name such as `model.ckpt-120` or `net-120.keras`; None if there is none."""
+    match = _STEP.search(_KERAS_ENDING.sub("", name))
+    return int(match[1]) if match else None
 
 
 def locate_checkpoint(uri: Uri, step: int | None = None) -> Located:
     """Find a checkpoint.
 
     Args:
-        uri: A file, a prefix, an Estimator's folder (whose `checkpoint` file may speak of
-            another machine's paths), a SavedModel, or a folder with one checkpoint; local or
-            in a bucket.
-        step: Which one of a folder with several.
+        uri: A file, a prefix, an Estimator's folder (whose `checkpoint` file may have paths of
+            another machine), a SavedModel, or a folder with one checkpoint; local or in a
+            bucket.
+        step: Which checkpoint of a folder with several.
 
     Raises:
-        CheckpointNotFound: There is none, not that step's, or several.
+        CheckpointNotFound: No checkpoint, or no single one, matches.
         StorageError: The bucket cannot be listed.
     """
     if PIECE.fullmatch(uri.name.removesuffix(_INDEX)):
         raise CheckpointCorrupt(
-            f"{uri}: expected a whole checkpoint, got a part of one: of a save that ended before its parts"
-            " were merged, or of another library's shards. Name the whole, or an earlier checkpoint."
+            f"{uri}: expected a complete checkpoint, got a part of one: of a save that ended before its"
+            " parts were merged, or of another library's shards. Name a complete checkpoint."
         )
     if step is None:
         base = uri.name.removesuffix(SHARD_INDEX)
-        files, _ = list_beside(uri if base == uri.name else uri.parent / base)
-        found = _named(files, uri.name)
-        if found is not None:
-            return found
+        files, _ = list_siblings(uri if base == uri.name else uri.parent / base)
+        located = _named(files, uri.name)
+        if located is not None:
+            return located
     folder = list_folder(uri)
-    known = {checkpoint.name: checkpoint for checkpoint in list_located(folder)}
+    checkpoints = {checkpoint.name: checkpoint for checkpoint in list_located(folder)}
     if step is not None:
-        return _of_step(known.values(), step, uri)
-    return _chosen(folder, known, uri)
+        return _of_step(checkpoints.values(), step, uri)
+    return _choose_only(folder, checkpoints, uri)
 
 
 def _named(folder: Folder, name: str) -> Located | None:
-    """The checkpoint whose file or prefix has that name."""
+    """The checkpoint with that file or prefix."""
     prefix = name.removesuffix(_INDEX)
     if f"{prefix}{_INDEX}" in folder.files:
         return Located(kind="bundle", folder=folder, name=prefix)
@@ -128,74 +128,74 @@ def _kind(folder: Folder, file: FoundFile) -> str | None:
 
 
 def _prefix_of_shard(name: str) -> str | None:
-    found = _SHARD_OF_V1.fullmatch(name)
-    return found["prefix"] if found and ".data" not in name else None
+    match = _SHARD_OF_V1.fullmatch(name)
+    return match["prefix"] if match and ".data" not in name else None
 
 
 def list_located(folder: Folder) -> Iterator[Located]:
-    """The checkpoints of a folder; one of several shards that TF1 wrote comes once for each shard."""
+    """The checkpoints of a folder; one in several shards of TF1 comes once for each shard."""
     for name in folder.files:
         if PIECE.fullmatch(name.removesuffix(_INDEX)) or _is_shard(folder, name):
             continue
         if name.endswith(_INDEX):
             yield Located(kind="bundle", folder=folder, name=name.removesuffix(_INDEX))
         elif KERAS_FILE.fullmatch(name) and "/" not in name:
-            found = _named(folder, name)
-            if found is not None:
-                yield found
+            located = _named(folder, name)
+            if located is not None:
+                yield located
         elif _may_be_v1(folder, name):
-            found = _named(folder, _prefix_of_shard(name) or name)
-            if found is not None:
-                yield found
+            located = _named(folder, _prefix_of_shard(name) or name)
+            if located is not None:
+                yield located
 
 
 def _is_shard(folder: Folder, name: str) -> bool:
-    """Whether it is one of several files of Keras, whose index lies next to it."""
-    found = SHARD_OF_KERAS.fullmatch(name)
-    return found is not None and f"{found['base']}{SHARD_INDEX}" in folder.files
+    """Whether it is a shard of Keras with an index in the same folder."""
+    match = SHARD_OF_KERAS.fullmatch(name)
+    return match is not None and f"{match['base']}{SHARD_INDEX}" in folder.files
 
 
 def _may_be_v1(folder: Folder, name: str) -> bool:
     if ".data-" in name:
-        return False  # a TensorBundle's, whose name ends like one with a step
-    # Next to each checkpoint its graph lay in a .meta file, unless somebody left that out.
+        return False  # a TensorBundle's data file, whose name looks as if it ended with a step
+    # TF1 writes the graph of each checkpoint into a .meta file, unless that is turned off.
     prefix = _prefix_of_shard(name) or name
     return f"{prefix}.meta" in folder.files or (step_in_name(prefix) is not None and "/" not in name)
 
 
-def _of_step(known: Iterable[Located], step: int, uri: str) -> Located:
-    steps = {step_in_name(checkpoint.name): checkpoint for checkpoint in known}
+def _of_step(checkpoints: Iterable[Located], step: int, uri: str) -> Located:
+    steps = {step_in_name(checkpoint.name): checkpoint for checkpoint in checkpoints}
     if step not in steps:
-        found = ", ".join(str(number) for number in sorted(s for s in steps if s is not None))
+        available = ", ".join(str(number) for number in sorted(s for s in steps if s is not None))
         raise CheckpointNotFound(
-            f"{uri}: expected a checkpoint of step {step}, found {f'steps {found}' if found else 'none'}."
-            " Choose one of these."
+            f"{uri}: expected a checkpoint of step {step}, found"
+            f" {f'steps {available}' if available else 'none'}. Choose one of these."
         )
     return steps[step]
 
 
-def _chosen(folder: Folder, known: dict[str, Located], uri: str) -> Located:
+def _choose_only(folder: Folder, checkpoints: dict[str, Located], uri: str) -> Located:
     if STATE_FILE in folder.files:
         newest = newest_in_state_file(folder)
-        if newest not in known:
+        if newest not in checkpoints:
             raise CheckpointNotFound(
                 f"{uri}: expected {newest!r}, which its file '{STATE_FILE}' calls the newest, found"
-                f" {_listing(known)}. Copy its files here, or choose another one by its step or its prefix."
+                f" {_listing(checkpoints)}. Copy its files here, or choose another by its step or its prefix."
             )
-        return known[newest]
-    if _GRAPH_FILE in folder.files and _VARIABLES in known:
-        return known[_VARIABLES]
-    if RECORD in folder.files and METRICS in folder.files and not known:
+        return checkpoints[newest]
+    if _GRAPH_FILE in folder.files and _VARIABLES in checkpoints:
+        return checkpoints[_VARIABLES]
+    if RECORD in folder.files and METRICS in folder.files and not checkpoints:
         raise CheckpointNotFound(
             f"{uri}: expected a checkpoint, found the folder of a training run. Name {uri}/{CHECKPOINTS}."
         )
-    if len(known) != 1:
+    if len(checkpoints) != 1:
         raise CheckpointNotFound(
             f"{uri}: expected one checkpoint (a prefix with its .index and .data files, .keras, .h5, or TF1's"
-            f" one file), found {_listing(known)}. Correct the URI, or choose one by its step or its prefix."
+            f" one file), found {_listing(checkpoints)}. Correct the URI, or choose one by step or prefix."
         )
-    return next(iter(known.values()))
+    return next(iter(checkpoints.values()))
 
 
-def _listing(known: Iterable[str]) -> str:
-    return short_list(sorted(known), "checkpoints found", 10) or "none"
+def _listing(names: Iterable[str]) -> str:
+    return short_list(sorted(names), "checkpoints found", 10) or "none"

@@ -1,7 +1,7 @@
 """A checkpoint of TF1's Saver V1: one table of values, read by TensorFlow's own reader.
 
-The format has been superseded since 2016; TensorFlow still reads it, and nothing else
-does. TensorFlow is imported only when such a checkpoint is opened.
+The format was superseded in 2016 and only TensorFlow still reads it. TensorFlow is imported
+only when such a checkpoint is opened.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
 from redraw.records.forms import HIGHEST_RANK
 
 _SHARDS = "-?????-of-?????"
-# A number of eight bytes takes one at least, and Snappy, 22 times less.
+# A number of eight bytes takes at least one, and Snappy makes it 22 times smaller.
 _MOST_EXPANSION = 200
 
 
@@ -35,7 +35,7 @@ class SaverV1Source(StreamedSource):
     format = "saver_v1"
 
     def __init__(self, located: Located) -> None:
-        """Read what tensors it holds.
+        """Read the list of tensors.
 
         Raises:
             CheckpointCorrupt: It is damaged.
@@ -57,7 +57,7 @@ class SaverV1Source(StreamedSource):
         }
 
     def slabs(self, key: str) -> Iterator[np.ndarray]:
-        """A tensor's value, in one part: TensorFlow's reader knows no other way."""
+        """A tensor's value in one part, because TensorFlow's reader returns only that."""
         from tensorflow import errors
 
         self.entries[key]
@@ -68,7 +68,7 @@ class SaverV1Source(StreamedSource):
         yield np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
 
     def _check_declared(self, path: Path, size: int) -> None:
-        """Refuse what TensorFlow's reader would believe: dtypes that there are not, and any size."""
+        """Refuse unknown dtypes and impossible sizes, which TensorFlow's reader does not check."""
         declared = 0
         try:
             _, value = next(read_table(path, self.uri), (b"", b""))
@@ -79,8 +79,8 @@ class SaverV1Source(StreamedSource):
                         "a dtype and a shape of TensorFlow", f"{tensor.type}, {len(shape)} dimensions"
                     )
                 check_size(dtype, shape, None)
-                held = numpy_dtype(dtype)
-                declared += math.prod(shape) * (1 if held is None else held.itemsize)
+                storage = numpy_dtype(dtype)
+                declared += math.prod(shape) * (1 if storage is None else storage.itemsize)
             if declared > _MOST_EXPANSION * size:
                 raise MalformedError(f"tensors that {size} bytes can hold", f"{declared} bytes of them")
         except MalformedError as err:
@@ -89,7 +89,7 @@ class SaverV1Source(StreamedSource):
     def _open(self, path: Path, shards: str) -> Any:
         import tensorflow as tf
 
-        # The reader takes the path for a pattern, whatever is in it.
+        # The reader treats the path as a pattern.
         pattern = re.sub(r"([*?\[\]\\])", r"\\\1", os.fspath(path)) + shards
         try:
             return tf.compat.v1.train.NewCheckpointReader(pattern)

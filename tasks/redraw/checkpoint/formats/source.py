@@ -1,4 +1,4 @@
-"""Open a checkpoint of any format, wherever it lies, behind one interface."""
+"""Open a checkpoint of any format, local or in a bucket, behind one interface."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from redraw.uri import Uri
 
 
 class CheckpointSource(Protocol):
-    """One checkpoint: what it holds is known, its values are read when they are asked for."""
+    """One checkpoint: its tensors are listed, their values are read on demand."""
 
     @property
     def uri(self) -> str:
@@ -27,22 +27,22 @@ class CheckpointSource(Protocol):
 
     @property
     def format(self) -> str:
-        """One of those that `redraw.checkpoint.formats` lists."""
+        """A format that `redraw.checkpoint.formats` lists."""
         ...
 
     @property
     def files(self) -> tuple[FoundFile, ...]:
-        """Its files, as they were listed."""
+        """Its files at the time of their listing."""
         ...
 
     @property
     def entries(self) -> Mapping[str, TensorEntry]:
-        """Its tensors by key; where their bytes lie is known only for a TensorBundle."""
+        """Its tensors by key; offsets are known only for a TensorBundle."""
         ...
 
     @property
     def graph(self) -> ObjectGraph | None:
-        """Its object graph, or what stands for it; None where variables are known only by name."""
+        """Its object graph, or an equivalent one; None if variables are known only by name."""
         ...
 
     def verify(self) -> None:
@@ -54,7 +54,7 @@ class CheckpointSource(Protocol):
         ...
 
     def digest(self) -> str:
-        """SHA-256 in hex over what the tensors are; of a TensorBundle the index is enough."""
+        """SHA-256 in hex over the tensors; for a TensorBundle the index is enough."""
         ...
 
     def read_array(self, key: str) -> np.ndarray:
@@ -67,7 +67,7 @@ class CheckpointSource(Protocol):
         ...
 
     def expect(self, keys: Iterable[str]) -> None:
-        """Hear which tensors are moved next, and in which order, to read ahead in a bucket.
+        """Announce the tensors that are moved next, in their order, so that a bucket is read ahead.
 
         Raises:
             KeyError: There is no such tensor.
@@ -75,11 +75,11 @@ class CheckpointSource(Protocol):
         ...
 
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
-        """Write a tensor into a TensorBundle, checked on the way, never more than it in memory.
+        """Check a tensor and write it into a TensorBundle, with at most that tensor in memory.
 
         Args:
             key: The tensor.
-            writer: Where to.
+            writer: The writer of the TensorBundle.
             to_key: Its key there.
 
         Raises:
@@ -94,18 +94,17 @@ def open_checkpoint(uri: str | Path, step: int | None = None) -> CheckpointSourc
     """Open a checkpoint; its format is recognized by its files.
 
     Args:
-        uri: A file, a prefix, an Estimator's folder (whose `checkpoint` file may speak of
-            another machine's paths), a SavedModel, or a folder with one checkpoint; local or
-            `gs://`.
-        step: Which one of a folder with several.
+        uri: A file, a prefix, an Estimator's folder (whose `checkpoint` file may have paths of
+            another machine), a SavedModel, or a folder with one checkpoint; local or `gs://`.
+        step: Which checkpoint of a folder with several.
 
     Returns:
-        The checkpoint; of its values nothing is read yet.
+        The checkpoint; no values are read yet.
 
     Raises:
-        CheckpointNotFound: There is none, not that step's, or several.
-        CheckpointCorrupt: What says which tensors there are is damaged.
-        CheckpointMismatch: It is none of the formats.
+        CheckpointNotFound: No checkpoint, or no single one, matches.
+        CheckpointCorrupt: The list of its tensors is damaged.
+        CheckpointMismatch: It has another format.
         InvalidName: One of its files is a link, a pipe, a socket or a device.
         StorageError: The bucket cannot be read.
     """
@@ -113,11 +112,17 @@ def open_checkpoint(uri: str | Path, step: int | None = None) -> CheckpointSourc
 
 
 def open_located(located: Located) -> CheckpointSource:
-    """Open a checkpoint whose files were found already; raises as `open_checkpoint`."""
+    """Open a checkpoint that was located already.
+
+    Raises:
+        CheckpointError: It is damaged, or has another format.
+        InvalidName: One of its files is a link, a pipe, a socket or a device.
+        StorageError: The bucket cannot be read.
+    """
     if located.folder.local is not None:
         for file in located.files:
             demand_regular(located.folder.local / file.name)
-    # Each brings libraries of its own, which the others need not wait for.
+    # The other formats do not wait for the libraries that one imports.
     if located.kind == "bundle":
         from redraw.checkpoint.formats.bundle import BundleSource
 

@@ -1,4 +1,4 @@
-"""The file `checkpoint` in which TensorFlow notes the checkpoints of a folder, and which is the newest."""
+"""Read the file `checkpoint`, in which TensorFlow lists a folder's checkpoints and the newest one."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from redraw.checkpoint.bundle.messages import CheckpointState
 from redraw.checkpoint.formats.folder import Folder
 
 STATE_FILE = "checkpoint"
-# A training that kept 10,000 checkpoints writes about 1 MB.
+# The file of a training that keeps 10,000 checkpoints has about 1 MB.
 STATE_BYTES = 2 << 20
 
 
 def newest_in_state_file(folder: Folder) -> str:
-    """The name of the newest checkpoint, as the file notes it.
+    """The name of the newest checkpoint according to the file.
 
-    Of a path only the last part is taken: the folder may have been copied from another
-    machine, and the checkpoint lay next to this file when it was written.
+    Only the last part of a path is used: the folder may have been copied from another
+    machine, and TensorFlow writes this file next to the checkpoint.
 
     Args:
         folder: A folder with such a file.
@@ -44,14 +44,14 @@ def newest_in_state_file(folder: Folder) -> str:
 
 
 def times_in_state_file(text: bytes, where: str) -> dict[str, float]:
-    """When the checkpoints of a folder were saved, as far as the file notes it.
+    """When the checkpoints of a folder were saved, according to the file.
 
     Args:
         text: The file's content.
-        where: What it is called, for messages.
+        where: Its name in messages.
 
     Returns:
-        The checkpoint's name in the folder to seconds since 1970 UTC; TF1 noted no times.
+        The checkpoint's name in the folder to seconds since 1970 UTC; empty for TF1, which wrote no times.
 
     Raises:
         CheckpointCorrupt: The file is damaged.
@@ -75,5 +75,5 @@ def _parse(text: bytes, where: str) -> Any:
 
 
 def _name_in_folder(path: str) -> str:
-    # The shards of a Saver V1 are noted as a pattern for their names.
+    # The shards of a Saver V1 are listed as a pattern.
     return re.sub(r"-\?{5}-of-\d{5}$", "", re.split(r"[/\\]", path)[-1])

@@ -1,4 +1,4 @@
-"""What sources have in common whose tensors are read one by one, as values."""
+"""The base of sources that read tensors one by one, as values."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class StreamedSource(ABC):
     """A checkpoint whose tensors are read in slabs.
 
     Attributes:
-        uri: What it is called.
-        format: One of those that `redraw.checkpoint.formats` lists.
+        uri: Its file, or the prefix of its files.
+        format: A format that `redraw.checkpoint.formats` lists.
         files: Its files.
-        entries: Its tensors by key; where their bytes lie is not known.
-        graph: Its object graph, or what stands for it; None where there are only names.
+        entries: Its tensors by key, without offsets.
+        graph: Its object graph, or an equivalent one; None if there are only names.
     """
 
     uri: str
@@ -37,7 +37,7 @@ class StreamedSource(ABC):
 
     @abstractmethod
     def slabs(self, key: str) -> Iterator[np.ndarray]:
-        """A tensor's value in parts, each of elements that follow each other.
+        """A tensor's value in parts of consecutive elements.
 
         Raises:
             KeyError: There is no such tensor.
@@ -45,7 +45,7 @@ class StreamedSource(ABC):
         """
 
     def verify(self) -> None:
-        """Read every tensor; whatever checksums the format has are compared by its reader."""
+        """Read every tensor; the format's reader compares the checksums that the format has."""
         for key in self.entries:
             for _ in self.slabs(key):
                 pass
@@ -64,11 +64,11 @@ class StreamedSource(ABC):
             start += slab.size
         return array
 
-    def expect(self, keys: Iterable[str]) -> None:  # noqa: B027 - and no format has to add to it
-        """Nothing is to be done: the format's reader goes its own way through the file."""
+    def expect(self, keys: Iterable[str]) -> None:  # noqa: B027 - a format may override it
+        """Do nothing: the format's reader seeks in the file by itself."""
 
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
-        """Write a tensor slab by slab; strings are held as a whole."""
+        """Write a tensor slab by slab; a tensor of strings is in memory as a whole."""
         entry = self.entries[key]
         if entry.dtype == "string":
             writer.add_array(to_key, self.read_array(key))
@@ -91,7 +91,7 @@ class StreamedSource(ABC):
 
 
 def entry_of(key: str, dtype: np.dtype | str, shape: tuple[int, ...], uri: str) -> TensorEntry:
-    """The entry of a tensor whose bytes lie nowhere in particular.
+    """The entry of a tensor without an offset.
 
     Raises:
         CheckpointMismatch: TensorFlow has no such dtype.
@@ -102,7 +102,7 @@ def entry_of(key: str, dtype: np.dtype | str, shape: tuple[int, ...], uri: str) 
             f"tensor {key!r}: expected a dtype of TensorFlow, got {dtype}, in {uri}."
             " Choose a checkpoint of a model."
         )
-    held = numpy_dtype(name)
-    width = 0 if held is None or name == "string" else held.itemsize
+    storage = numpy_dtype(name)
+    width = 0 if storage is None or name == "string" else storage.itemsize
     size = int(np.prod(shape, dtype=np.int64)) * width
     return TensorEntry(key=key, dtype=name, shape=shape, shard=0, offset=0, size=size, crc32c=0)

@@ -1,4 +1,4 @@
-"""Which Keras wrote a checkpoint, as far as its files show it."""
+"""Find which Keras wrote a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.trackable import ObjectGraph
 
-# What Keras 3 holds its parts by in a `tf.train.Checkpoint`, its optimizers' among them.
+# Attributes that only objects of Keras 3, also its optimizers, have in a `tf.train.Checkpoint`.
 _ONLY_KERAS_3 = re.compile(
     r"_(operations|functional|kernel|losses|tracked|inbound_nodes|trainable_variables)"
 )
@@ -18,13 +18,13 @@ _OLD = re.compile(r"([01]\.|2\.[0-2]\.)")
 
 @dataclass(frozen=True, kw_only=True)
 class Writer:
-    """What is known of the library that wrote a checkpoint.
+    """The library that wrote a checkpoint, as far as it is known.
 
     Attributes:
         keras_3: Whether it is certain that Keras 3 did.
         keras_2: Whether it is certain that Keras 2 did.
-        first_gates: Whether it may be a Keras whose LSTM and GRU open their gates by `hard_sigmoid` unless
-            they are given another function: before 2.3, and the `tf.keras` of TensorFlow 1.
+        first_gates: Whether it may be a Keras whose LSTM and GRU use `hard_sigmoid` for their gates by
+            default: before 2.3, and the `tf.keras` of TensorFlow 1.
     """
 
     keras_3: bool
@@ -36,7 +36,7 @@ def find_writer(source: CheckpointSource) -> Writer:
     """Find which Keras wrote a checkpoint.
 
     Returns:
-        What its version, its objects or its names say.
+        The library according to the version, the objects or the names in the checkpoint.
     """
     if source.format in ("keras", "keras_h5"):
         version = _version(source)
@@ -49,8 +49,8 @@ def find_writer(source: CheckpointSource) -> Writer:
         # Keras 3 writes the names of layers into the file, Keras 2 does not.
         names = [tensor.full_name for node in graph.nodes for tensor in node.variables()]
         return Writer(keras_3=any(not _UNNAMED.fullmatch(name) for name in names))
-    held = {name for node in graph.nodes for name, _ in node.children}
-    return Writer(keras_3=any(map(_ONLY_KERAS_3.fullmatch, held)), first_gates=_has_first_names(graph))
+    attributes = {name for node in graph.nodes for name, _ in node.children}
+    return Writer(keras_3=any(map(_ONLY_KERAS_3.fullmatch, attributes)), first_gates=_has_first_names(graph))
 
 
 def _version(source: CheckpointSource) -> str:
@@ -61,7 +61,7 @@ def _version(source: CheckpointSource) -> str:
 
 
 def _has_first_names(graph: ObjectGraph) -> bool:
-    """Whether weights of cells are named as before TensorFlow 2.2: `lstm/kernel`, without the cell's name."""
+    """Whether weights of cells have names from before TensorFlow 2.2: `lstm/kernel`, without a cell."""
     names = [tensor.full_name.split("/") for node in graph.nodes for tensor in node.variables()]
     return any(
         len(parts) > 1 and parts[-1] == "recurrent_kernel" and "cell" not in parts[-2] for parts in names

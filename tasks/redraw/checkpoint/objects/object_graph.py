@@ -1,9 +1,9 @@
 """The object graph of a `tf.train.Checkpoint`: which key holds the value of which variable.
 
-An object-based checkpoint keeps a graph of the objects that were saved, under the key
-`_CHECKPOINTABLE_OBJECT_GRAPH`. A variable that several objects share has one key, of
-whichever path to it came first (the optimizer's may own a layer's), so a variable is
-found by walking the graph and never by guessing its key.
+An object-based checkpoint stores a graph of the saved objects under the key
+`_CHECKPOINTABLE_OBJECT_GRAPH`. A variable that several objects share has one key, from the
+first path to it (which may be the optimizer's for a layer's variable). So a variable is
+found by walking the graph, never by guessing its key.
 
 Source:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/protobuf/trackable_object_graph.proto
@@ -50,8 +50,8 @@ def read_object_graph(bundle: BundleTensors) -> ObjectGraph | None:
         return None
     try:
         if entry.dtype != "string" or entry.shape or entry.size > _LARGEST:
-            got = f"{entry.dtype} {list(entry.shape)} of {entry.size} bytes"
-            raise MalformedError(f"one string of at most {_LARGEST} bytes", got)
+            description = f"{entry.dtype} {list(entry.shape)} of {entry.size} bytes"
+            raise MalformedError(f"one string of at most {_LARGEST} bytes", description)
         proto = parse_message(TrackableObjectGraph, bundle.read_array(OBJECT_GRAPH_KEY).item())
         return ObjectGraph(nodes=tuple(_node(node, len(proto.nodes)) for node in proto.nodes))
     except MalformedError as err:
@@ -59,17 +59,17 @@ def read_object_graph(bundle: BundleTensors) -> ObjectGraph | None:
 
 
 def variables_by_path(graph: ObjectGraph | None, child: str) -> dict[str, str]:
-    """The weights of one object of the checkpoint, by the attributes that lead to them.
+    """The weights of one object of the checkpoint, by their attribute paths.
 
-    What an optimizer or a random generator below it holds is not among them.
+    Variables of an optimizer or a random generator below it are left out.
 
     Args:
         graph: The checkpoint's object graph.
-        child: The object, as `tf.train.Checkpoint(child=…)` named it.
+        child: The object's name in `tf.train.Checkpoint(NAME=…)`.
 
     Returns:
-        Path from the object, such as `layers/0/kernel`, to checkpoint key. A variable
-        that several attributes lead to is there under each.
+        Path from the object, such as `layers/0/kernel`, to checkpoint key. A variable with
+        several paths is listed under each.
     """
     start = graph.child(0, child) if graph is not None else None
     if graph is None or start is None:
@@ -78,7 +78,7 @@ def variables_by_path(graph: ObjectGraph | None, child: str) -> dict[str, str]:
 
 
 def object_at(graph: ObjectGraph, path: str) -> int | None:
-    """The number of the object that a path of attributes leads to from the root, '' the root itself."""
+    """The number of the object at a path of attributes from the root; '' is the root itself."""
     number: int | None = 0 if graph.nodes else None
     for name in filter(None, path.split("/")):
         number = graph.child(number, name) if number is not None else None
@@ -86,10 +86,10 @@ def object_at(graph: ObjectGraph, path: str) -> int | None:
 
 
 def variables_from(graph: ObjectGraph, start: int) -> Iterator[tuple[str, SavedTensor]]:
-    """The weights of an object, each by every path that leads to it the shortest way.
+    """The weights of an object, each by every shortest path to it.
 
     Yields:
-        Path and tensor; what an optimizer, a random generator or a metric holds is left out.
+        Path and tensor, without those of optimizers, random generators and metrics.
     """
     yield from (("", tensor) for tensor in graph.nodes[start].variables())
     paths, queue, apart = Paths(start), [start], objects_apart(graph)
@@ -106,7 +106,7 @@ def variables_from(graph: ObjectGraph, start: int) -> Iterator[tuple[str, SavedT
 
 @dataclass(frozen=True)
 class _Numbers:
-    """Checks that a node's number is of a node."""
+    """Checks that a number is that of a node."""
 
     count: int
 

@@ -1,4 +1,4 @@
-"""What each tensor of a checkpoint is there for, by its object graph, or by its name without one."""
+"""Find the role of each tensor of a checkpoint, by its object graph or, without one, by its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY, ObjectGraph, O
 
 
 class Role(enum.StrEnum):
-    """What a tensor is there for."""
+    """The role of a tensor."""
 
     MODEL_WEIGHT = "model weight"
     MOVING_AVERAGE = "moving average"
@@ -26,23 +26,23 @@ class Role(enum.StrEnum):
 
 
 _STEPS = {"step", "global_step"}
-# Bookkeeping of tf.train.Checkpoint itself.
+# tf.train.Checkpoint counts its saves in this variable.
 _SAVE_COUNTER = "save_counter"
 _AVERAGES = set(SHADOW_MODELS)
-# What Keras keeps of metrics, in checkpoints of compiled models and in SavedModels.
+# Keras' metrics, in checkpoints of compiled models and in SavedModels.
 _METRICS = {"metrics", "_metrics", "_compile_metrics", "_loss_tracker", "keras_api"}
 # keras.random.SeedGenerator and tf.random.Generator, as attributes and as variables.
 _SEED_ATTRIBUTES = {"seed_generator", "_seed_generators", "_state_var"}
 _SEED_VARIABLES = {"seed_generator_state", "StateVar"}
-# Attributes of keras.Optimizer (3.x) that hold something else than slot variables.
+# Attributes of keras.Optimizer (3.x) that are not slot variables.
 _KERAS_OPTIMIZER = {"_variables", "_trainable_variables", "_iterations"}
 _TRAINED = "_trainable_variables"
 _OPTIMIZER_AVERAGES = "_model_variables_moving_average"
 _OPTIMIZER_STATE = {"_iterations", "_learning_rate"}
 _SLOTS = "_variables"
 
-# Names in checkpoints of TF1: the suffix that optimizers and averages add to a variable's.
-# What an average without bias keeps in addition to itself.
+# Names in checkpoints of TF1: the suffixes that optimizers and averages add to a variable's name.
+# The additional variables of an average without bias.
 _DEBIASING = {f"{AVERAGE_SUFFIX}/biased", f"{AVERAGE_SUFFIX}/local_step"}
 _SLOT_SUFFIXES = {
     "Adam",
@@ -66,27 +66,27 @@ _SLOT_SUFFIXES = {
 }
 _NUMBERED = re.compile(r"_\d+$")
 _OPTIMIZER_NAMES = {"beta1_power", "beta2_power"}
-# Numbers that optimizers keep: for mixed precision, by contrib's `optimize_loss`, by Keras in TF1.
+# Scalars of optimizers: of mixed precision, of contrib's `optimize_loss`, of Keras in TF1.
 _OPTIMIZER_NUMBERS = {"current_loss_scale", "good_steps", "learning_rate"}
 _KERAS_NUMBER = re.compile(
     r"(.*/)?(Adam|SGD|RMSprop|Adagrad|Adadelta|Adamax|Nadam|Ftrl|TFOptimizer)(_\d+)?"
     r"/(lr|decay|beta_1|beta_2|rho|momentum|iter|iterations)"
 )
-# Mesh TensorFlow's slots, as those of T5.
+# Slots of Mesh TensorFlow, for example of T5.
 _MESH_SLOT = re.compile(r"(?P<variable>.+)_slot_(k\d+_)?[a-z]{1,3}")
-# Where Keras 2 drew its optimizers in a TF1 graph.
+# The scope of Keras 2's optimizers in a TF1 graph.
 _KERAS_SCOPE = re.compile(r"training(_\d+)?/[A-Z]\w*/(?P<rest>.+)")
 
 
 def classify_tensors(entries: Mapping[str, TensorEntry], graph: ObjectGraph | None) -> dict[str, Role]:
-    """Say what each tensor is there for.
+    """Find the role of each tensor.
 
-    A tensor that more than one object reaches is what the first of these says: random
-    seed, step, model weight, moving average, slot variable, optimizer.
+    A tensor of several objects has the first of these roles: random seed, step, model weight,
+    moving average, slot variable, optimizer.
 
     Args:
         entries: The checkpoint's tensors.
-        graph: Its object graph; None where it has none, and names have to tell.
+        graph: Its object graph; None if there is none, and names decide.
 
     Returns:
         The role of every key in `entries`.
@@ -94,26 +94,26 @@ def classify_tensors(entries: Mapping[str, TensorEntry], graph: ObjectGraph | No
     if graph is None:
         plain = {_plain(key): entry for key, entry in entries.items()}
         return {key: _role_by_name(_plain(key), plain) for key in entries}
-    known = _roles_by_graph(graph)
-    known[OBJECT_GRAPH_KEY] = Role.OBJECT_GRAPH
-    return {key: known.get(key, Role.OTHER) for key in entries}
+    roles = _roles_by_graph(graph)
+    roles[OBJECT_GRAPH_KEY] = Role.OBJECT_GRAPH
+    return {key: roles.get(key, Role.OTHER) for key in entries}
 
 
 def objects_apart(graph: ObjectGraph) -> set[int]:
-    """The objects without weights that a model may hold: optimizers, random states, metrics."""
+    """The objects of a model that have no weights: optimizers, random states, metrics."""
     optimizers = _optimizers(graph)
     slots = (slot for number in optimizers for slot in graph.nodes[number].slot_variables)
     seeds = _targets(graph, range(len(graph.nodes)), _SEED_ATTRIBUTES)
     metrics = _targets(graph, range(len(graph.nodes)), _METRICS)
-    return {*optimizers, *slots, *_seeded(graph), *seeds, *metrics}
+    return {*optimizers, *slots, *_seed_objects(graph), *seeds, *metrics}
 
 
 def _optimizers(graph: ObjectGraph) -> list[int]:
-    found = [number for number, node in enumerate(graph.nodes) if _is_optimizer(node)]
-    return found + _targets(graph, range(len(graph.nodes)), {"optimizer", "_optimizer"})
+    numbers = [number for number, node in enumerate(graph.nodes) if _is_optimizer(node)]
+    return numbers + _targets(graph, range(len(graph.nodes)), {"optimizer", "_optimizer"})
 
 
-def _seeded(graph: ObjectGraph) -> list[int]:
+def _seed_objects(graph: ObjectGraph) -> list[int]:
     return [number for number, node in enumerate(graph.nodes) if any(map(_is_seed, node.variables()))]
 
 
@@ -137,11 +137,11 @@ def _role_by_own_name(tensor: SavedTensor) -> Role | None:
 
 
 def _claims(graph: ObjectGraph) -> Iterator[tuple[Role, Iterable[int]]]:
-    """Which objects have which role, the stronger claims first."""
+    """Roles and their objects, the stronger claims first."""
     roots = [0] if graph.nodes else []
     apart = objects_apart(graph)
     seeds = _targets(graph, range(len(graph.nodes)), _SEED_ATTRIBUTES)
-    yield Role.RANDOM_SEED, _reached(graph, [*seeds, *_seeded(graph)], set())
+    yield Role.RANDOM_SEED, _reachable(graph, [*seeds, *_seed_objects(graph)], set())
     top = [target for number in roots for _, target in graph.nodes[number].children]
     steps = _targets(graph, roots, _STEPS)
     counters = _targets(graph, roots, {_SAVE_COUNTER})
@@ -149,24 +149,24 @@ def _claims(graph: ObjectGraph) -> Iterator[tuple[Role, Iterable[int]]]:
     yield Role.STEP, steps
     yield Role.OTHER, counters
     weights = [number for number in top if number not in {*steps, *counters, *averages}]
-    yield Role.MODEL_WEIGHT, _reached(graph, weights, apart)
-    yield Role.MOVING_AVERAGE, _reached(graph, averages, apart)
+    yield Role.MODEL_WEIGHT, _reachable(graph, weights, apart)
+    yield Role.MOVING_AVERAGE, _reachable(graph, averages, apart)
     yield from _optimizer_claims(graph, _optimizers(graph))
     metrics = _targets(graph, range(len(graph.nodes)), _METRICS)
-    yield Role.METRIC, _reached(graph, metrics, apart - set(metrics))
+    yield Role.METRIC, _reachable(graph, metrics, apart - set(metrics))
 
 
 def _optimizer_claims(graph: ObjectGraph, optimizers: list[int]) -> Iterator[tuple[Role, Iterable[int]]]:
     def lists(name: str) -> list[int]:
-        held = _targets(graph, optimizers, {name})
-        return [target for number in held for _, target in graph.nodes[number].children]
+        containers = _targets(graph, optimizers, {name})
+        return [target for number in containers for _, target in graph.nodes[number].children]
 
     yield Role.MODEL_WEIGHT, lists(_TRAINED)
     yield Role.MOVING_AVERAGE, lists(_OPTIMIZER_AVERAGES)
     yield Role.OPTIMIZER, _targets(graph, optimizers, _OPTIMIZER_STATE)
     yield Role.SLOT_VARIABLE, (slot for number in optimizers for slot in graph.nodes[number].slot_variables)
     yield Role.SLOT_VARIABLE, lists(_SLOTS)
-    yield Role.OPTIMIZER, _reached(graph, optimizers, set())
+    yield Role.OPTIMIZER, _reachable(graph, optimizers, set())
 
 
 def _is_optimizer(node: ObjectNode) -> bool:
@@ -177,14 +177,14 @@ def _targets(graph: ObjectGraph, numbers: Iterable[int], names: set[str]) -> lis
     return [target for number in numbers for name, target in graph.nodes[number].children if name in names]
 
 
-def _reached(graph: ObjectGraph, starts: Iterable[int], apart: set[int]) -> list[int]:
-    """The objects that `starts` lead to, themselves included, without entering `apart`."""
+def _reachable(graph: ObjectGraph, starts: Iterable[int], apart: set[int]) -> list[int]:
+    """The objects that are reachable from `starts`, including these, without entering `apart`."""
     queue = [number for number in dict.fromkeys(starts) if number not in apart]
-    seen = set(queue)
+    visited = set(queue)
     for number in queue:
         for _, target in graph.nodes[number].children:
-            if target not in seen and target not in apart:
-                seen.add(target)
+            if target not in visited and target not in apart:
+                visited.add(target)
                 queue.append(target)
     return queue
 
@@ -224,8 +224,8 @@ def _is_count(entry: TensorEntry) -> bool:
 def _is_slot(name: str, entry: TensorEntry, entries: Mapping[str, TensorEntry]) -> bool:
     """Whether a tensor is named after a variable: `w/t_0/Adagrad`, `w/Adam_2`.
 
-    It has the variable's shape or none; called as an optimizer's class is, it may have some of its sizes:
-    Adafactor keeps a number for each row and each column.
+    It has the variable's shape or is a scalar. If its name is that of an optimizer's class, it may have
+    only some of the sizes: Adafactor stores a number for each row and each column.
     """
     of_class = name.rpartition("/")[2][:1].isupper()
     while "/" in name:
@@ -238,7 +238,7 @@ def _is_slot(name: str, entry: TensorEntry, entries: Mapping[str, TensorEntry]) 
 
 
 def _role_in_keras(name: str, entry: TensorEntry, entries: Mapping[str, TensorEntry]) -> Role:
-    """What Keras 2 has below its optimizer's scope: slots that are named after weights, and its own state."""
+    """The role of a tensor in the scope of a Keras 2 optimizer: a slot named after a weight, or its state."""
     if _is_slot(name, entry, entries):
         return Role.SLOT_VARIABLE
     if name in ("iter", "iterations") and _is_count(entry):
@@ -247,7 +247,7 @@ def _role_in_keras(name: str, entry: TensorEntry, entries: Mapping[str, TensorEn
 
 
 def _is_variable(name: str, entries: Mapping[str, TensorEntry]) -> bool:
-    """Whether a variable has that name, perhaps without the scope in which an optimizer was made."""
+    """Whether a variable has that name, perhaps without the optimizer's scope."""
     while name and name not in entries:
         _, _, name = name.partition("/")
     return bool(name)

@@ -1,4 +1,4 @@
-"""The objects of a `tf.train.Checkpoint` and how they hold each other."""
+"""The objects of a `tf.train.Checkpoint` and their attributes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VARIABLE_VALUE = "VARIABLE_VALUE"
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
-# In characters: those of a model of 100,000 variables take a tenth.
+# In characters: the paths of a model with 100,000 variables have a tenth of them.
 _ALL_PATHS = 64 << 20
 
 
@@ -36,8 +36,8 @@ class ObjectNode:
     """One object.
 
     Attributes:
-        children: Attribute and number of each object that it holds.
-        tensors: What it saved itself.
+        children: Attribute and number of each child object.
+        tensors: The tensors that it saved itself.
         slot_variables: For an optimizer the numbers of its slot variables.
     """
 
@@ -46,7 +46,7 @@ class ObjectNode:
     slot_variables: tuple[int, ...]
 
     def variables(self) -> Iterator[SavedTensor]:
-        """What it saved as a variable's value: at most one, as TensorFlow writes it."""
+        """The tensors that are a variable's value; TensorFlow writes at most one."""
         return (tensor for tensor in self.tensors if tensor.name == VARIABLE_VALUE)
 
 
@@ -57,10 +57,10 @@ class ObjectGraph:
     nodes: tuple[ObjectNode, ...]
 
     def child(self, number: int, name: str) -> int | None:
-        """The number of the object that one holds under an attribute."""
+        """The number of an object's child under an attribute."""
         if not self.nodes:
             return None
-        return next((target for known, target in self.nodes[number].children if known == name), None)
+        return next((target for attribute, target in self.nodes[number].children if attribute == name), None)
 
 
 def number_of(name: str) -> int | None:
@@ -69,21 +69,21 @@ def number_of(name: str) -> int | None:
 
 
 class Paths(dict[int, str]):
-    """Object to the path that leads to it: objects that lead to each other in a long row have long ones."""
+    """Object to its path, within a bound on their total length: long chains of objects have long paths."""
 
     def __init__(self, start: int) -> None:
-        """Begin at an object."""
+        """Start at an object."""
         super().__init__({start: ""})
-        self._left = _ALL_PATHS
+        self._budget = _ALL_PATHS
 
     def add(self, number: int, path: str) -> None:
-        """Note the path to one more object.
+        """Add the path to one more object.
 
         Raises:
-            CheckpointCorrupt: All paths together are longer than those of any model.
+            CheckpointCorrupt: The paths together are longer than those of any model.
         """
-        self._left -= len(path)
-        if self._left < 0:
+        self._budget -= len(path)
+        if self._budget < 0:
             damage = MalformedError(f"paths of at most {_ALL_PATHS} characters in all", "more")
             raise damage.found_in("the checkpoint's object graph")
         self[number] = path

@@ -1,8 +1,8 @@
-"""Bring a graph into one form, so that the same definition gives the same bytes.
+"""Bring a graph into a canonical form, so that the same definition gives the same bytes.
 
-TensorFlow counts functions and tables up through a process, leaves in what only drawing
-or training needs, and names devices and files of the machine that drew. None of that is
-served: it is taken out here, and what is left is named by its place in the graph.
+TensorFlow numbers functions and tables through the life of a process, keeps nodes that only
+drawing or training needs, and names devices and files of this machine. None of that is
+served. This module removes it, and names the rest by its place in the graph.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
 from redraw.export.graph.pruning import drop_unneeded
-from redraw.recorded.nodes import functions_given
+from redraw.recorded.nodes import functions_in_attributes
 
 _COUNT = re.compile(r"_(\d+)(?!\d)")
-# How a table's initializer is named (KeyValueTensorInitializer in lookup_ops.py).
+# The name of a table's initializer (KeyValueTensorInitializer in lookup_ops.py).
 _COUNTED_INITIALIZER = re.compile(r"(key_value_init)(\d+)")
 _VARIABLE_OPS = {"VarHandleOp", "VariableV2", "Variable"}
 _PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
-# Where the gradient of a call is found, by names that count up through a process; and
-# which nodes share a device.
+# The functions of a call's gradient, whose names have a counter of the process; and the nodes that
+# share a device.
 _DROPPED_ATTRIBUTES = ("_gradient_op_type", "forward_function_name", "backward_function_name", "_class")
-# That XLA is to compile a function: a server without it refuses each request, and it answers the same.
+# These make XLA compile a function. A server without XLA would refuse each request; answers are the same.
 _COMPILED = "_Xla"
-# Of the settings that a call carries only this one is about what it computes; the others
-# list the devices of the machine that drew.
+# The only one of a call's settings that affects what it computes; the others list the devices of
+# this machine.
 _CALL_SETTINGS = tf.compat.v1.ConfigProto(allow_soft_placement=True).SerializeToString()
 
 
 def make_canonical(meta_graph: Any) -> None:
-    """Bring a graph that TensorFlow made for a SavedModel into its one form, in place.
+    """Bring a graph that TensorFlow made for a SavedModel into its canonical form, in place.
 
     Args:
         meta_graph: A `MetaGraphDef` with its object graph, or of TF1 with its collections of
@@ -53,16 +53,16 @@ def make_canonical(meta_graph: Any) -> None:
         _rename_node(node, rename)
     _rename_objects(meta_graph.object_graph_def, rename)
     meta_graph.graph_def.library.function.sort(key=lambda function: function.signature.name)
-    _settle(nodes)
+    _normalize(nodes)
     _demand_no_python(nodes)
     operations = {node.op for node in nodes}
     stripped = meta_graph.meta_info_def.stripped_op_list
-    kept = [definition for definition in stripped.op if definition.name in operations]
-    stripped.CopyFrom(type(stripped)(op=kept))
+    used_operations = [definition for definition in stripped.op if definition.name in operations]
+    stripped.CopyFrom(type(stripped)(op=used_operations))
 
 
 class _Renaming:
-    """Names with a count in them, replaced wherever they occur: arguments are named after functions."""
+    """Replaces names with counters wherever they occur, also in arguments named after functions."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
@@ -73,21 +73,21 @@ class _Renaming:
         self._initializers: dict[str, int] = {}
 
     def __call__(self, text: str) -> str:
-        known = self._names.get(text)
-        if known is not None:
-            return known
-        renamed, done = "", 0
+        new_name = self._names.get(text)
+        if new_name is not None:
+            return new_name
+        renamed, end = "", 0
         for match in _COUNT.finditer(text):
-            found = self._name_before(text[done : match.end()], match[1])
-            if found is not None:
-                renamed += text[done : match.end() - len(found)] + self._names[found]
-                done = match.end()
-        return _COUNTED_INITIALIZER.sub(self._initializer, renamed + text[done:])
+            name = self._name_at_end(text[end : match.end()], match[1])
+            if name is not None:
+                renamed += text[end : match.end() - len(name)] + self._names[name]
+                end = match.end()
+        return _COUNTED_INITIALIZER.sub(self._initializer, renamed + text[end:])
 
     def _initializer(self, match: re.Match[str]) -> str:
         return f"{match[1]}_{self._initializers.setdefault(match[2], len(self._initializers))}"
 
-    def _name_before(self, text: str, count: str) -> str | None:
+    def _name_at_end(self, text: str, count: str) -> str | None:
         return next((name for name in self._by_count.get(count, ()) if text.endswith(name)), None)
 
 
@@ -105,9 +105,9 @@ def _rename_function(function: Any, rename: _Renaming) -> None:
         renamed = {rename(name): rename(tensor) for name, tensor in tensors.items()}
         tensors.clear()
         tensors.update(renamed)
-    _settle_attributes(function.attr)
+    _normalize_attributes(function.attr)
     for argument in function.arg_attr.values():
-        # What the user called it; for a captured tensor a number, or the name of a function's argument.
+        # The user's name; for a captured tensor a number, or the name of a function's argument.
         name = argument.attr["_user_specified_name"].s if "_user_specified_name" in argument.attr else b""
         if name.isdigit():
             del argument.attr["_user_specified_name"]
@@ -118,7 +118,7 @@ def _rename_function(function: Any, rename: _Renaming) -> None:
 def _rename_node(node: Any, rename: _Renaming) -> None:
     node.name, node.op = rename(node.name), rename(node.op)
     node.input[:] = [rename(name) for name in node.input]
-    for function in functions_given(node):
+    for function in functions_in_attributes(node):
         function.name = rename(function.name)
 
 
@@ -137,19 +137,19 @@ def _rename_objects(graph: Any, rename: _Renaming) -> None:
             del graph.concrete_functions[name]
 
 
-def _settle(nodes: Iterable[Any]) -> None:
+def _normalize(nodes: Iterable[Any]) -> None:
     shared: dict[bytes, bytes] = {}
     for node in nodes:
         node.ClearField("device")
         node.ClearField("experimental_debug_info")
-        _settle_attributes(node.attr)
-        # A variable is called by its name, a table by a count or by its file's path.
+        _normalize_attributes(node.attr)
+        # A variable is shared by its name, a table by a counter or by its file's path.
         if node.op not in _VARIABLE_OPS and "shared_name" in node.attr:
             name = node.attr["shared_name"]
             name.s = shared.setdefault(name.s, b"resource_%d" % len(shared)) if name.s else b""
 
 
-def _settle_attributes(attributes: Any) -> None:
+def _normalize_attributes(attributes: Any) -> None:
     for name in list(attributes):
         if name in _DROPPED_ATTRIBUTES or name.startswith(_COMPILED):
             del attributes[name]

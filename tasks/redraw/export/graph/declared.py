@@ -1,8 +1,8 @@
-"""Variables that have a shape and a dtype and no memory: enough to draw a graph with.
+"""Variables with a shape and a dtype but no memory, which is enough to draw a graph.
 
-An initial value is traced in a graph that never runs, which tells what it would be.
-Where that is not enough, just that variable is made the ordinary way, and the log says
-why: its initializer cannot be traced, or its value is read while the network is drawn.
+An initial value is traced in a graph that never runs, which gives its shape and dtype. If
+that is not enough, TensorFlow allocates just that variable, and the log says why: its
+initializer cannot be traced, or its value is read while the network is drawn.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from redraw.networks.conversion import NeedsConversion
 
 logger = logging.getLogger(__name__)
 
-_KEPT_BYTES = 64 * 1024
+_LARGEST_INITIAL_VALUE = 64 * 1024
 
 T = TypeVar("T")
 
@@ -34,13 +34,13 @@ class Declarations:
     """How variables are made while one network is drawn.
 
     Args:
-        allocated: Which variables get memory, counted from 0 as they are made.
-        converted: Whether what is traced is converted by autograph.
+        allocated: The numbers of the variables that get memory, in the order of their creation.
+        converted: Whether autograph converts traced functions.
 
     Attributes:
-        converted: As given.
-        missed: Further ones that would have needed it: they were made with a value instead of an
-            initializer, it was large and not kept, and then it was read.
+        converted: Whether autograph converts traced functions.
+        missed: Further variables that need memory: they were made with a large value instead of an
+            initializer, and the value was read.
     """
 
     def __init__(self, allocated: Collection[int] = (), *, converted: bool = False) -> None:
@@ -51,13 +51,9 @@ class Declarations:
 
     @contextlib.contextmanager
     def in_force(self) -> Iterator[None]:
-        """Within, whatever makes a `tf.Variable` declares it.
+        """Declare each `tf.Variable` that is made in the block, instead of allocating it.
 
-        To be entered again inside of a function that is traced: that makes variables
-        in its own way otherwise.
-
-        Yields:
-            Nothing; draw within.
+        Enter it again inside of a traced function, which otherwise makes variables in its own way.
         """
         token = _drawing.set(True)
         try:
@@ -66,38 +62,40 @@ class Declarations:
         finally:
             _drawing.reset(token)
 
-    def _declare(self, next_creator: Callable[..., Any], **wanted: Any) -> Any:
-        initial, name = wanted["initial_value"], wanted.get("name") or "Variable"
+    def _declare(self, next_creator: Callable[..., Any], **options: Any) -> Any:
+        initial, name = options["initial_value"], options.get("name") or "Variable"
         number, self._made = self._made, self._made + 1
         if number in self._allocated:
-            logger.warning("variable %s: allocated, for its value is read while drawing", name)
-            return next_creator(**wanted)
+            logger.warning("variable %s: allocated, because its value is read while drawing", name)
+            return next_creator(**options)
         try:
-            value = _traced(initial, wanted.get("dtype"))
-        # An initializer is anybody's code, and may fail in any way when it is given no values.
+            value = _traced(initial, options.get("dtype"))
+        # An initializer is the user's code, and may fail in any way without values.
         except Exception as err:
             logger.warning(
-                "variable %s: allocated, for its initial value cannot be traced (%s: %s)",
+                "variable %s: allocated, because its initial value cannot be traced (%s: %s)",
                 name,
                 type(err).__name__,
                 one_line(str(err).partition("\n")[0]),
             )
-            return next_creator(**wanted)
+            return next_creator(**options)
         return _DeclaredVariable(
             initializer=_initializer(initial),
             miss=functools.partial(self.missed.add, number),
-            shape=value.shape if wanted.get("shape") is None else wanted["shape"],
+            shape=value.shape if options.get("shape") is None else options["shape"],
             dtype=value.dtype,
-            name=wanted.get("name"),
-            **{key: wanted.get(key) for key in ("trainable", "constraint", "synchronization", "aggregation")},
+            name=options.get("name"),
+            **{
+                key: options.get(key) for key in ("trainable", "constraint", "synchronization", "aggregation")
+            },
         )
 
 
 def draw_declared(draw: Callable[[Declarations], T]) -> T:
-    """Draw with variables that are declared; again if some of them need memory, or what is traced autograph.
+    """Draw with declared variables; draw again if some need memory, or if a trace needs autograph.
 
     Args:
-        draw: Draws, with the declarations in force.
+        draw: Draws with the declarations.
 
     Raises:
         InvalidDefinition: It cannot be drawn.
@@ -121,15 +119,15 @@ def is_declared(variable: Any) -> bool:
 
 
 def _initializer(initial: Any) -> Callable[[], Any] | None:
-    """What gives the value later; a large one is not kept, for that would be memory as well."""
+    """The function that returns the value later; None for a large value, which would take memory."""
     if callable(initial):
         return initial
-    kept = not tf.is_symbolic_tensor(initial) and np.asarray(initial).nbytes <= _KEPT_BYTES
-    return (lambda: initial) if kept else None
+    small = not tf.is_symbolic_tensor(initial) and np.asarray(initial).nbytes <= _LARGEST_INITIAL_VALUE
+    return (lambda: initial) if small else None
 
 
 def _traced(initial: Any, dtype: Any) -> Any:
-    """What has the shape and the dtype of an initial value; its own value is not computed."""
+    """A tensor or spec with the shape and the dtype of an initial value, which is not computed."""
     if isinstance(initial, (tf.Tensor, np.ndarray)) and dtype is None:
         return tf.TensorSpec(initial.shape, initial.dtype)
     with scratch_graph("initializer"):
@@ -137,37 +135,37 @@ def _traced(initial: Any, dtype: Any) -> Any:
 
 
 class _DeclaredVariable(UninitializedVariable):
-    """A variable that gets memory when its value is asked for while drawing, and not before."""
+    """A variable that gets memory only when its value is read while drawing."""
 
     def __init__(
         self, *, initializer: Callable[[], Any] | None, miss: Callable[[], None], **declaration: Any
     ) -> None:
-        self._allocated = True  # until its constructor, which looks at the handle, is through
+        self._allocated = True  # until the constructor, which reads the handle, is done
         self._declared_initializer, self._miss = initializer, miss
         super().__init__(**declaration)
         self._allocated = False
 
     @property
     def handle(self) -> Any:
-        """The resource; whatever reads or changes the value, and not only captures it, asks here."""
+        """The resource; code that reads or changes the value, instead of only capturing it, uses this."""
         if not self._allocated and _drawing.get() and tf.executing_eagerly():
             self._allocate()
         return self._handle
 
     def _read_variable_op(self, *arguments: Any, **options: Any) -> Any:
-        """The value; what reads it when nothing is drawn any more, such as a layer's own saving, has none."""
+        """The value; a read after drawing, such as by a layer's own saving, is an error."""
         if tf.executing_eagerly() and not _drawing.get() and not self._allocated:
             # A checkpoint may have been restored into it, by the handle.
             if not tf.raw_ops.VarIsInitializedOp(resource=self._handle):
                 raise InvalidDefinition(
-                    f"variable {self.name!r}: expected that only what is drawn reads it, got a read"
+                    f"variable {self.name!r}: expected reads only while the network is drawn, got a read"
                     " afterwards, when it has no value. Read it in build or in serve."
                 )
             self._allocated = True
         return super()._read_variable_op(*arguments, **options)
 
     def assign(self, value: Any, *arguments: Any, **options: Any) -> Any:
-        """Change the value, which needs none before."""
+        """Change the value; the variable needs no value before."""
         if tf.executing_eagerly():
             self._allocated = True
         return super().assign(value, *arguments, **options)
@@ -180,8 +178,8 @@ class _DeclaredVariable(UninitializedVariable):
                 " is drawn. Give it an initializer instead of a value, or read it in serve."
             )
         logger.warning(
-            "variable %s: allocated at its initial value, for that is read while drawing; what is made of"
-            " it there and never read again is not the checkpoint's",
+            "variable %s: allocated at its initial value, because that is read while drawing; a constant"
+            " computed from it there does not have the checkpoint's value",
             self.name,
         )
         self.assign(self._declared_initializer())

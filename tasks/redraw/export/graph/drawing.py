@@ -1,4 +1,4 @@
-"""Draw the graph that serves: every signature of a definition, and no value of any variable."""
+"""Draw the graph that serves every signature of a definition, without values of variables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from redraw.export.graph.declared import Declarations, draw_declared
 from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
 from redraw.export.graph.graph_functions import draw_graph_function
 from redraw.export.graph.places import find_places
-from redraw.export.graph.reachable import Reached, find_reached
+from redraw.export.graph.reachable import Captures, find_captures
 from redraw.export.graph.tracing import restore_names, trace_signature
 from redraw.networks.layers.drawn import describe_network
 from redraw.networks.layers.layer import Model
@@ -35,26 +35,26 @@ def draw_graph(definition: ModelDefinition) -> DrawnGraph:
     """Draw a definition for serving, with variables that are declared and not allocated.
 
     Returns:
-        The graph with every signature, the same for the same definition down to the last
-        name, and the variables that a signature reaches.
+        The graph with every signature, and the variables that a signature reaches. The same
+        definition gives the same graph, including all names.
 
     Raises:
-        InvalidDefinition: It cannot be drawn, or serves what no server can have: Python
-            functions, tables that change, variables that the network does not hold.
+        InvalidDefinition: It cannot be drawn, or uses what no server can have: Python
+            functions, tables that change, variables outside of the network.
     """
     if isinstance(definition, GraphFunctionDefinition):
         return draw_graph_function(definition)
     started = time.monotonic()
-    drawn = draw_declared(lambda declarations: _draw(definition, declarations))
-    logger.info("drew %d variables in %.1f s", len(drawn.variables), time.monotonic() - started)
-    return drawn
+    graph = draw_declared(lambda declarations: _draw(definition, declarations))
+    logger.info("drew %d variables in %.1f s", len(graph.variables), time.monotonic() - started)
+    return graph
 
 
 def draw_layers(definition: ModelDefinition) -> Model:
     """Describe the layers of Keras that a definition draws for serving.
 
     Returns:
-        The layers; none of a TF1 graph function or of a `tf.Module` without any.
+        The layers; none for a TF1 graph function or a `tf.Module` without layers.
 
     Raises:
         InvalidDefinition: It cannot be drawn.
@@ -75,13 +75,13 @@ def _traced(definition: ModelDefinition, declarations: Declarations) -> tuple[An
 
 def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph:
     network, functions = _traced(definition, declarations)
-    reached = find_reached(network, functions.values())
+    captures = find_captures(network, functions.values())
     root = tf.Module()
-    root.weights = list(reached.variables.values())
-    root.constants = list(reached.constants.values())
-    # Lookup tables and assets are no variables, but a server has to find them as well.
-    root.resources = reached.resources
-    # TensorFlow refuses resources that nothing holds, and files that are gone.
+    root.weights = list(captures.variables.values())
+    root.constants = list(captures.constants.values())
+    # A server also has to find lookup tables and assets, which are not variables.
+    root.resources = captures.resources
+    # TensorFlow refuses resources without an owner, and missing files.
     with running_user_code(
         f"{type(definition).__module__}.{type(definition).__name__}, as a graph to serve,"
     ):
@@ -90,14 +90,14 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         restore_names(meta_graph, name, signature.inputs)
     meta_graph.meta_info_def.tags[:] = [tf.saved_model.SERVING]
     text = _object_graph_text(meta_graph)
-    places = find_places(network, {**reached.variables, **reached.others})
-    drawn = DrawnGraph(
+    places = find_places(network, {**captures.variables, **captures.others})
+    graph = DrawnGraph(
         meta_graph=meta_graph,
-        variables=tuple(_variables(reached, text)),
+        variables=tuple(_variables(captures, text)),
         texts={_OBJECT_GRAPH: text},
         assets={_text(name): Path(_text(path)) for name, path in assets.items()},
         known_by="name" if known_by_own_names(network) else "path",
-        unreached=tuple(_described(name, "", v) for name, v in sorted(reached.others.items())),
+        unreached=tuple(_described(name, "", v) for name, v in sorted(captures.others.items())),
         structure_places=places.by_structure,
         saved_places=places.in_keras_files,
         former_places=places.in_keras_2_files,
@@ -108,16 +108,16 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         trained=places.trained,
     )
     make_canonical(meta_graph)
-    return drawn
+    return graph
 
 
 def _save_options() -> Any:
-    # Gradients are for training on, and their names count up through a process.
+    # Only training needs gradients, and their names have a counter of the process.
     return tf.saved_model.SaveOptions(experimental_custom_gradients=False)
 
 
 def _object_graph_text(meta_graph: Any) -> bytes:
-    """The object graph of the SavedModel's variables, which its save operation has as a constant."""
+    """The object graph of the SavedModel's variables, a constant of its save operation."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     save_call = nodes[meta_graph.saver_def.save_tensor_name.partition(":")[0]]
     inputs = (nodes[tensor.partition(":")[0]] for tensor in save_call.input if not tensor.startswith("^"))
@@ -126,10 +126,10 @@ def _object_graph_text(meta_graph: Any) -> bytes:
     return text
 
 
-def _variables(reached: Reached, text: bytes) -> Iterator[DrawnVariable]:
+def _variables(captures: Captures, text: bytes) -> Iterator[DrawnVariable]:
     graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(text)
     keys = set()
-    for attribute, variables in (("weights", reached.variables), ("constants", reached.constants)):
+    for attribute, variables in (("weights", captures.variables), ("constants", captures.constants)):
         holder = graph.nodes[_children(graph, 0)[attribute]]
         for child, (name, variable) in zip(holder.children, variables.items(), strict=True):
             (saved,) = graph.nodes[child.node_id].attributes
@@ -141,7 +141,7 @@ def _variables(reached: Reached, text: bytes) -> Iterator[DrawnVariable]:
     ]
     if others:
         raise InvalidDefinition(
-            f"the signatures reach state that is no variable: {', '.join(sorted(others))}; expected tables"
+            f"the signatures use state that is not a variable: {', '.join(sorted(others))}; expected tables"
             " that are filled once, by an initializer (tf.lookup.StaticHashTable). Use these."
         )
 

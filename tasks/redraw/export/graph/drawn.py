@@ -1,4 +1,4 @@
-"""What drawing gives: a graph for serving, and which values have to be put under it."""
+"""The result of drawing: a graph for serving, and the variables that need values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnVariable:
-    """A variable that a signature reaches; it has no memory of its own.
+    """A variable that a signature uses, without memory.
 
     Attributes:
-        name: The identity by which the checkpoint is searched.
+        name: The name that is looked up in the checkpoint.
         key: The name of its tensor in the SavedModel's own bundle.
         dtype: TensorFlow's name of it.
         shape: Its dimensions.
-        value: Its value, a numpy array, only where it had to be allocated because its
-            initial value is a constant that no checkpoint holds.
+        value: Its value, a numpy array, only if it is a constant outside of the network, which
+            is in no checkpoint.
         trainable: Whether training changes it.
     """
 
@@ -36,21 +36,21 @@ class DrawnGraph:
 
     Attributes:
         meta_graph: A `MetaGraphDef` with its signatures.
-        variables: What has to be in the SavedModel's bundle, without its texts.
+        variables: The variables of the SavedModel's bundle.
         texts: Key to content of the scalar string tensors of the bundle.
-        assets: Name below `assets/` to the file that goes there.
-        known_by: Whether variables are known by names of their own (Keras, TF1), by the path of
-            attributes that leads to them, or by the keys of the SavedModel that the graph is of.
-        unreached: Variables of the network that no signature reaches, and no server needs.
+        assets: Name below `assets/` to the file to copy there.
+        known_by: Whether variables are identified by their names (Keras, TF1), by their paths of
+            attributes, or by the keys of the SavedModel that the graph comes from.
+        unreached: Variables of the network that no signature uses.
         structure_places: Variable's name to its places by the order of layers
             (`redraw.export.graph.places`).
         saved_places: Variable's name to its places in Keras 3's files.
         former_places: The same in those of Keras 2.
-        object_places: Variable's name to the paths of attributes that lead to it.
+        object_places: Variable's name to its paths of attributes.
         order_places: Variable's name to the number of its layer and its own there.
         former_orders: The same in the orders that Keras 2 may have.
-        own_names: Variable's name to what it calls itself.
-        trained: Names of what an optimizer of Keras trains, in its order.
+        own_names: Variable's name to its own `name` attribute.
+        trained: Names of the variables that an optimizer of Keras trains, in its order.
     """
 
     meta_graph: Any

@@ -1,4 +1,4 @@
-"""The files that a TF1 graph reads: copied below `assets/`, and found there by a server."""
+"""The files that a TF1 graph reads; they are copied to `assets/`, where a server finds them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Asset:
     Attributes:
         tensor: The name of the string tensor that holds its path; servers feed it.
         name: The file's name below `assets/`.
-        path: Where it lies now.
+        path: Its current path.
     """
 
     tensor: str
@@ -27,23 +27,21 @@ class Asset:
     path: Path
 
 
-def name_assets(graph: tf.Graph, reached: set[str]) -> list[Asset]:
-    """The files of the graph's collection `asset_filepaths`, as far as they are used.
+def name_assets(graph: tf.Graph, nodes: set[str]) -> list[Asset]:
+    """The used files of the graph's collection `asset_filepaths`.
 
     Args:
         graph: The graph.
-        reached: The names of the nodes that are used.
+        nodes: The names of the used nodes.
 
     Returns:
-        An asset for each tensor, in the graph's order; tensors of one file share its
-        name, files of one name are numbered.
+        An asset for each tensor, in the graph's order. Tensors of one file share its name;
+        different files of the same name are numbered.
 
     Raises:
-        InvalidDefinition: A path is no constant, or there is no such file.
+        InvalidDefinition: A path is not a constant, or there is no such file.
     """
-    tensors = [
-        t for t in graph.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS) if t.op.name in reached
-    ]
+    tensors = [t for t in graph.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS) if t.op.name in nodes]
     assets: list[Asset] = []
     for tensor in tensors:
         if all(asset.tensor != tensor.name for asset in assets):
@@ -53,7 +51,7 @@ def name_assets(graph: tf.Graph, reached: set[str]) -> list[Asset]:
 
 
 def put_asset_names(meta_graph: Any, assets: Iterable[Asset]) -> None:
-    """Say in a MetaGraph which tensor is fed which file; their local paths vanish from it."""
+    """Write into a MetaGraph which file each tensor is fed, and remove the local paths."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     for asset in assets:
         described = meta_graph.asset_file_def.add(filename=asset.name)
@@ -74,9 +72,9 @@ def _path(tensor: Any) -> Path:
 
 
 def _name(path: Path, assets: Iterable[Asset]) -> str:
-    taken = {asset.name: asset.path for asset in assets}
+    paths = {asset.name: asset.path for asset in assets}
     name, number = path.name, 0
-    while taken.get(name, path) != path:
+    while paths.get(name, path) != path:
         number += 1
         name = f"{path.stem}_{number}{path.suffix}"
     return name

@@ -1,8 +1,8 @@
-"""Draw a TF1 graph function for serving: a v1 MetaGraph, and no value of any variable.
+"""Draw a TF1 graph function for serving: a v1 MetaGraph without values of variables.
 
-A graph never holds its variables' values, so that drawing costs the same for every
-size. The values reach a server as they always did with TF1: by the `SaverDef`, whose
-restore operation reads the bundle by the variables' names.
+The graph has no values of variables, so drawing costs the same for every size. A server
+loads the values by the `SaverDef`, whose restore operation reads the bundle by the
+variables' names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from redraw.errors import InvalidDefinition, short_list
 from redraw.export.graph.canonical import make_canonical
 from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
 from redraw.export.graph.graph_assets import name_assets, put_asset_names
-from redraw.export.graph.pruning import reached_nodes
+from redraw.export.graph.pruning import reachable_nodes
 from redraw.networks.graph_functions import DrawnSignature, draw_signature, group_by_saved_name, whole_shape
 
 _INITIALIZER = "__saved_model_init_op"
@@ -32,14 +32,14 @@ _FILLED_ONCE = {"HashTable", "HashTableV2", "AnonymousHashTable"}
 
 
 def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
-    """Draw every signature for SERVE, share the variables, and keep what the signatures reach.
+    """Draw every signature for SERVE with shared variables, and keep the nodes that they use.
 
     Returns:
         The graph, tagged `serve`; the same bytes each time the same definition is drawn.
 
     Raises:
-        InvalidDefinition: The definition fails, answers something else than its
-            signatures say, or uses a variable that no checkpoint could restore.
+        InvalidDefinition: The definition fails, returns other outputs than its signatures
+            declare, or uses a variable that no checkpoint could restore.
     """
     with tf.Graph().as_default() as graph:
         with tf.compat.v1.variable_creator_scope(_create_without_value):
@@ -47,16 +47,16 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
                 network = definition.build(Mode.SERVE)
             signatures = {n: draw_signature(definition, network, n) for n in sorted(definition.signatures)}
         ends = [t.op.name for s in signatures.values() for t in (*s.inputs.values(), *s.outputs.values())]
-        initializer = _drawn_initializer(graph, reached_nodes(graph.as_graph_def(), ends))
-        reached = reached_nodes(graph.as_graph_def(), [*ends, initializer.name])
+        initializer = _make_initializer(graph, reachable_nodes(graph.as_graph_def(), ends))
+        reachable = reachable_nodes(graph.as_graph_def(), [*ends, initializer.name])
         drawn_variables = tf.compat.v1.global_variables()
-        variables = _variables(definition, graph, reached)
-        _demand_filled(definition, graph, reached)
+        variables = _variables(definition, graph, reachable)
+        _demand_filled(definition, graph, reachable)
         saver = tf.compat.v1.train.Saver(variables, allow_empty=True) if variables else None
         meta_graph = _meta_graph(graph, variables, saver)
         _describe(meta_graph, signatures, initializer if initializer.control_inputs else None)
-        assets = name_assets(graph, reached)
-        idle = [v for v in drawn_variables if v.op.name not in reached]
+        assets = name_assets(graph, reachable)
+        idle = [v for v in drawn_variables if v.op.name not in reachable]
     put_asset_names(meta_graph, assets)
     make_canonical(meta_graph)
     return DrawnGraph(
@@ -74,12 +74,12 @@ def _is_saved_model(definition: GraphFunctionDefinition) -> TypeGuard[RecordedDe
 
 
 def _keys(definition: RecordedDefinition) -> dict[str, tuple[str, ...]]:
-    """Where a variable is saved, of those whose key is no name of an operation."""
+    """Variable's node to its key in the SavedModel's bundle."""
     return {variable.node: (variable.key,) for variable in definition.redrawn.variables}
 
 
 def _unserved(definition: GraphFunctionDefinition) -> tuple[DrawnVariable, ...]:
-    """What training recorded and no output of the recording needs."""
+    """The recorded variables that no output of the recording needs."""
     if not isinstance(definition, RecordedDefinition):
         return ()
     keys = {
@@ -103,10 +103,10 @@ def _described(variables: Iterable[Any]) -> tuple[DrawnVariable, ...]:
 
 
 def _create_without_value(next_creator: Any, **arguments: Any) -> Any:
-    """Create a variable whose initial value is zeros: nobody asks for it, and the graph stays small.
+    """Create a variable with zeros as its initial value, so that the graph stays small.
 
-    Random initializers and constants of any size would be part of the graph otherwise.
-    What is local is no part of a checkpoint, and keeps its value.
+    The graph would otherwise contain random initializers and constants of any size. Local
+    variables keep their values, because they are not in a checkpoint.
     """
     if _KEYS.LOCAL_VARIABLES in (arguments.get("collections") or ()):
         return next_creator(**arguments)
@@ -117,27 +117,27 @@ def _create_without_value(next_creator: Any, **arguments: Any) -> Any:
 
 
 def _traced(initial: Any, dtype: Any) -> tuple[tf.TensorShape, tf.DType]:
-    """The shape and dtype of an initial value, without leaving it in the graph that is drawn."""
+    """The shape and dtype of an initial value, traced outside of the drawn graph."""
     with tf.Graph().as_default():
         try:
             value = initial() if callable(initial) else initial
         except ValueError:
-            # It is computed from other tensors of the graph: it has to stay there.
+            # It is computed from other tensors of the graph, so it has to stay there.
             return tf.TensorShape(None), dtype
         if not tf.is_tensor(value) and not isinstance(value, np.ndarray):
             value = tf.convert_to_tensor(value, dtype)
     return tf.TensorShape(value.shape), tf.as_dtype(dtype or value.dtype)
 
 
-def _drawn_initializer(graph: tf.Graph, reached: set[str]) -> Any:
+def _make_initializer(graph: tf.Graph, reachable: set[str]) -> Any:
     """One operation that fills the tables and local variables that are used."""
     definition = graph.as_graph_def()
     used = []
     for operation in tf.compat.v1.get_collection(_KEYS.TABLE_INITIALIZERS):
-        tables = reached_nodes(definition, [operation.name]) & reached
+        tables = reachable_nodes(definition, [operation.name]) & reachable
         if any(_is_table(graph.get_operation_by_name(name)) for name in tables):
             used.append(operation)
-    local = [v.initializer for v in tf.compat.v1.local_variables() if v.op.name in reached]
+    local = [v.initializer for v in tf.compat.v1.local_variables() if v.op.name in reachable]
     return tf.group(*used, *local, name="initialize")
 
 
@@ -145,14 +145,14 @@ def _is_table(operation: Any) -> bool:
     return any(out.dtype == tf.resource or is_reference(out.dtype) for out in operation.outputs)
 
 
-def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reached: set[str]) -> list[Any]:
-    """The variables that signatures reach; each of them is one that a Saver knows."""
-    found = [v for v in tf.compat.v1.global_variables() if v.op.name in reached]
-    known = {v.op.name for v in (*found, *tf.compat.v1.local_variables())}
+def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reachable: set[str]) -> list[Any]:
+    """The variables that signatures use; a Saver has to know each of them."""
+    variables = [v for v in tf.compat.v1.global_variables() if v.op.name in reachable]
+    names = {v.op.name for v in (*variables, *tf.compat.v1.local_variables())}
     strays = [
         op.name
         for op in graph.get_operations()
-        if op.type in _VARIABLE_OPERATIONS and op.name in reached and op.name not in known
+        if op.type in _VARIABLE_OPERATIONS and op.name in reachable and op.name not in names
     ]
     if strays:
         raise InvalidDefinition(
@@ -160,17 +160,17 @@ def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reached: se
             f" the collection 'variables', got {short_list(strays, 'stray variables')} outside of it. Make"
             " variables by tf.compat.v1.get_variable, without collections of their own."
         )
-    return found
+    return variables
 
 
-def _demand_filled(definition: GraphFunctionDefinition, graph: tf.Graph, reached: set[str]) -> None:
-    """Demand that what signatures reach and no Saver restores is a table that its initializer fills."""
+def _demand_filled(definition: GraphFunctionDefinition, graph: tf.Graph, reachable: set[str]) -> None:
+    """Check that other state that signatures use is a table that its initializer fills."""
     initializers = tf.compat.v1.get_collection(_KEYS.TABLE_INITIALIZERS)
-    filled = reached_nodes(graph.as_graph_def(), [operation.name for operation in initializers])
+    filled = reachable_nodes(graph.as_graph_def(), [operation.name for operation in initializers])
     for operation in graph.get_operations():
-        makes = not operation.inputs or "HashTable" in operation.type
-        holds = operation.name in reached and _is_table(operation) and makes
-        if not holds or operation.type in _VARIABLE_OPERATIONS:
+        is_source = not operation.inputs or "HashTable" in operation.type
+        is_table = operation.name in reachable and _is_table(operation) and is_source
+        if not is_table or operation.type in _VARIABLE_OPERATIONS:
             continue
         if operation.type not in _FILLED_ONCE or operation.name not in filled:
             raise InvalidDefinition(
@@ -183,9 +183,9 @@ def _demand_filled(definition: GraphFunctionDefinition, graph: tf.Graph, reached
 
 def _meta_graph(graph: tf.Graph, variables: list[Any], saver: Any) -> Any:
     for key in _VARIABLES:
-        kept = [v for v in graph.get_collection(key) if any(v is one for one in variables)]
+        served = [v for v in graph.get_collection(key) if any(v is other for other in variables)]
         graph.clear_collection(key)
-        for variable in kept:
+        for variable in served:
             graph.add_to_collection(key, variable)
     meta_graph = tf.compat.v1.train.export_meta_graph(
         graph=graph,
@@ -199,16 +199,19 @@ def _meta_graph(graph: tf.Graph, variables: list[Any], saver: Any) -> Any:
 
 def _describe(meta_graph: Any, signatures: Mapping[str, DrawnSignature], initializer: Any) -> None:
     """Write the signatures, under the names of the definition."""
-    for name, drawn in signatures.items():
+    for name, tensors_of in signatures.items():
         signature = meta_graph.signature_def[name]
         signature.method_name = tf.saved_model.PREDICT_METHOD_NAME
-        for described, tensors in ((signature.inputs, drawn.inputs), (signature.outputs, drawn.outputs)):
+        for described, tensors in (
+            (signature.inputs, tensors_of.inputs),
+            (signature.outputs, tensors_of.outputs),
+        ):
             for key, tensor in tensors.items():
                 described[key].name = tensor.name
                 described[key].dtype = tensor.dtype.as_datatype_enum
                 described[key].tensor_shape.CopyFrom(tensor.shape.as_proto())
     if initializer is not None:
-        # As every loader expects the operation to run first: as the output of a signature.
+        # Loaders look for the operation to run first as the output of this signature.
         described = meta_graph.signature_def[_INITIALIZER].outputs[_INITIALIZER]
         described.name = initializer.name
         described.tensor_shape.unknown_rank = True

@@ -1,4 +1,4 @@
-"""Where each variable of a network is, as checkpoints that name no variables would say it."""
+"""Find the place of each variable of a network in checkpoints that do not name variables."""
 
 from __future__ import annotations
 
@@ -30,16 +30,15 @@ class Places:
     Attributes:
         by_structure: Name to places like `#3/kernel`: which layer with weights, and the
             attribute there (`redraw.checkpoint.objects.structure`).
-        in_keras_files: Name to place in Keras 3's `.weights.h5`, like `layers/dense/vars/0`,
-            or places; none for what is no Keras model.
+        in_keras_files: Name to places in Keras 3's `.weights.h5`, like `layers/dense/vars/0`;
+            empty if it is not a Keras model.
         in_keras_2_files: The same in Keras 2's `.keras` and `.weights.h5`.
-        by_object: Name to the paths of attributes that lead to it, as a `tf.train.Checkpoint` would have
-            them.
+        by_object: Name to the paths of attributes that a `tf.train.Checkpoint` would have.
         by_order: Name to `2/0`: the number of its layer among those with weights, and its own there.
         by_old_orders: The same in the orders that Keras 2 may have.
-        own_names: Name to the variable's own, which such a checkpoint keeps, where it is another one.
-        trained: Names of what an optimizer trains, in Keras' order; none for what is no Keras
-            model.
+        own_names: Name to the variable's own `name`, which a `tf.train.Checkpoint` keeps.
+        trained: Names of the variables that an optimizer trains, in Keras' order; empty if it is
+            not a Keras model.
     """
 
     by_structure: Mapping[str, tuple[str, ...]]
@@ -57,37 +56,39 @@ def find_places(network: Any, variables: Mapping[str, Any]) -> Places:
 
     Args:
         network: A Keras model or a `tf.Module`; its variables may have no memory.
-        variables: Name to `tf.Variable`, as `weights_by_name` gives them.
+        variables: Name to `tf.Variable`, from `weights_by_name`.
     """
     names = {id(variable): name for name, variable in variables.items()}
     graph = _live_graph(network, names)
-    known = isinstance(network, keras.Model)
-    in_files, in_old_files = (saved_places(network), saved_places_of_keras_2(network)) if known else ({}, {})
-    trained = network.trainable_variables if known else ()
+    is_keras = isinstance(network, keras.Model)
+    in_files, in_old_files = (
+        (saved_places(network), saved_places_of_keras_2(network)) if is_keras else ({}, {})
+    )
+    trained = network.trainable_variables if is_keras else ()
     return Places(
         by_structure=_grouped((name, place) for place, name in variables_by_structure(graph, 0).items()),
         in_keras_files=_grouped((names[id(v)], place) for place, v in in_files.items() if id(v) in names),
         in_keras_2_files=_grouped((names[id(v)], p) for p, v in in_old_files.items() if id(v) in names),
         by_object=_grouped((tensor.key, path) for path, tensor in variables_from(graph, 0)),
-        by_order=_grouped(_ordered(_order_of_keras_3(network), names)) if known else {},
-        by_old_orders=_orders_of_keras_2(network, names) if known else (),
+        by_order=_grouped(_ordered(_order_of_keras_3(network), names)) if is_keras else {},
+        by_old_orders=_orders_of_keras_2(network, names) if is_keras else (),
         own_names={names[key]: own for key, own in _own_names(network).items() if key in names},
         trained=tuple(names[id(variable.value)] for variable in trained if id(variable.value) in names),
     )
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    groups: dict[str, tuple[str, ...]] = {}
     for name, place in pairs:
-        found[name] = (*found.get(name, ()), place)
-    return found
+        groups[name] = (*groups.get(name, ()), place)
+    return groups
 
 
 def _live_graph(network: Any, names: Mapping[int, str]) -> ObjectGraph:
     view, numbers, objects = tf.train.TrackableView(network), {id(network): 0}, [network]
     nodes = []
     for item in objects:
-        # Keras 2 follows lists and dicts of layers, also where Keras 3 does not.
+        # Keras 2 also follows some lists and dicts of layers that Keras 3 does not.
         children = {**containers_of(item), **_named_weights(item), **_children(view, item)}
         for child in children.values():
             if id(child) not in numbers:
@@ -95,8 +96,8 @@ def _live_graph(network: Any, names: Mapping[int, str]) -> ObjectGraph:
                 objects.append(child)
         name = names.get(id(_variable(item)))
         tensors = () if name is None else (SavedTensor(VARIABLE_VALUE, name, name),)
-        held = tuple((attribute, numbers[id(child)]) for attribute, child in children.items())
-        nodes.append(ObjectNode(children=held, tensors=tensors, slot_variables=()))
+        references = tuple((attribute, numbers[id(child)]) for attribute, child in children.items())
+        nodes.append(ObjectNode(children=references, tensors=tensors, slot_variables=()))
     return ObjectGraph(nodes=tuple(nodes))
 
 
@@ -105,7 +106,7 @@ def _children(view: Any, item: Any) -> Mapping[str, Any]:
 
 
 def _named_weights(item: Any) -> dict[str, Any]:
-    """What a layer added without keeping it in an attribute, which Keras 2 holds by its name."""
+    """The weights that a layer added without an attribute; Keras 2 saves them by name."""
     if not isinstance(item, keras.layers.Layer):
         return {}
     added = added_weights(item)
@@ -118,13 +119,13 @@ def _variable(item: Any) -> Any:
 
 
 def _own_names(network: Any) -> dict[int, str]:
-    """What variables call themselves in a `tf.train.Checkpoint`; Keras' paths may be others."""
-    held = (_variable(item) for item in tf.train.TrackableView(network).descendants())
-    return {id(item): item.name.partition(":")[0] for item in held if isinstance(item, tf.Variable)}
+    """The variables' own names in a `tf.train.Checkpoint`, which may differ from Keras' paths."""
+    variables = (_variable(item) for item in tf.train.TrackableView(network).descendants())
+    return {id(item): item.name.partition(":")[0] for item in variables if isinstance(item, tf.Variable)}
 
 
 def _orders_of_keras_2(network: Any, names: Mapping[int, str]) -> list[dict[str, tuple[str, ...]]]:
-    """The orders in which Keras 2 may list the weights: layer by layer, and last the model's own."""
+    """The orders in which Keras 2 may list the weights: layer by layer, then the model's own."""
     orders = []
     for early in (True, False):
         layers = layers_of_keras_2(network, early=early)
@@ -138,6 +139,6 @@ def _order_of_keras_3(network: Any) -> list[list[Any]]:
 
 
 def _ordered(rows: Iterable[Sequence[Any]], names: Mapping[int, str]) -> Iterator[tuple[str, str]]:
-    for number, held in enumerate(row for row in rows if row):
-        listed = [names[id(_variable(v))] for v in held if id(_variable(v)) in names]
+    for number, weights in enumerate(row for row in rows if row):
+        listed = [names[id(_variable(v))] for v in weights if id(_variable(v)) in names]
         yield from ((name, f"{number}/{place}") for place, name in enumerate(listed))

@@ -1,4 +1,4 @@
-"""Leave in a graph only what its signatures, its tables and its restoring need."""
+"""Remove from a graph what its signatures, tables and restore operations do not need."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from redraw.recorded.nodes import follow_calls, node_name
 
 
 def drop_unneeded(meta_graph: Any) -> list[Any]:
-    """Drop the nodes and functions that nothing of a SavedModel leads to, in place.
+    """Drop the nodes and functions that a SavedModel does not use, in place.
 
     Args:
         meta_graph: A `MetaGraphDef` with its object graph, or of TF1 with its collections of
             variables.
 
     Returns:
-        The functions that stay, in the order in which they are met.
+        The remaining functions, in the order of their first use.
     """
     graph = meta_graph.graph_def
-    needed = reached_nodes(graph, _roots(meta_graph))
-    _keep(graph.node, lambda node: node.name in needed)
+    reachable = reachable_nodes(graph, _roots(meta_graph))
+    _keep(graph.node, lambda node: node.name in reachable)
     functions = {function.signature.name: function for function in graph.library.function}
-    order = follow_calls(graph.node, functions, _known_to_objects(meta_graph.object_graph_def))
+    order = follow_calls(graph.node, functions, _functions_of_objects(meta_graph.object_graph_def))
     _keep(graph.library.function, lambda function: function.signature.name in order)
-    # Gradients are for training on.
+    # Only training needs gradients.
     del graph.library.gradient[:]
     del graph.library.registered_gradients[:]
     functions = {function.signature.name: function for function in graph.library.function}
     return [functions[name] for name in order]
 
 
-def reached_nodes(graph: Any, starts: Iterable[str]) -> set[str]:
-    """The names of all nodes that some nodes or tensors need, these included.
+def reachable_nodes(graph: Any, starts: Iterable[str]) -> set[str]:
+    """The names of all nodes that some nodes or tensors need, including these.
 
     Args:
         graph: A `GraphDef`.
-        starts: Names of nodes or tensors; empty ones count for nothing.
+        starts: Names of nodes or tensors; empty ones are ignored.
     """
     nodes = {node.name: node for node in graph.node}
     queue = list(dict.fromkeys(node_name(name) for name in starts if name))
-    seen = set(queue)
+    visited = set(queue)
     for name in queue:
         for tensor in nodes[name].input:
             source = node_name(tensor)
-            if source not in seen:
-                seen.add(source)
+            if source not in visited:
+                visited.add(source)
                 queue.append(source)
-    return seen
+    return visited
 
 
-def _keep(items: Any, wanted: Any) -> None:
+def _keep(items: Any, predicate: Any) -> None:
     for number in reversed(range(len(items))):
-        if not wanted(items[number]):
+        if not predicate(items[number]):
             del items[number]
 
 
@@ -76,7 +76,7 @@ def _roots(meta_graph: Any) -> Iterator[str]:
             yield from (described.initial_value_name, described.snapshot_name)
 
 
-def _known_to_objects(graph: Any) -> Iterator[str]:
+def _functions_of_objects(graph: Any) -> Iterator[str]:
     for node in graph.nodes:
         kind = node.WhichOneof("kind")
         if kind == "function":

@@ -1,4 +1,4 @@
-"""What the signatures of a network reach: its variables, tables and assets, and no others."""
+"""Find the variables, tables and assets that the signatures of a network use."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _Table = tf.saved_model.experimental.TrackableResource
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reached:
-    """What functions capture.
+class Captures:
+    """The state that functions capture.
 
     Attributes:
-        variables: Name to variable of the network, those that are reached, by name.
-        others: Name to variable of the network, those that are not.
-        constants: Name to variable that is reached and that the network does not hold:
-            no checkpoint knows it, and it never changes.
+        variables: Name to captured variable of the network, sorted by name.
+        others: Name to variable of the network that is not captured.
+        constants: Name to captured variable outside of the network: it is in no checkpoint,
+            and never changes.
         resources: Tables and assets.
     """
 
@@ -37,35 +37,35 @@ class Reached:
     resources: list[Any]
 
 
-def find_reached(network: Any, functions: Iterable[Any]) -> Reached:
-    """Find what functions capture.
+def find_captures(network: Any, functions: Iterable[Any]) -> Captures:
+    """Find the state that functions capture.
 
     Args:
-        network: What the definition drew; called at least once, so that it is complete.
-        functions: Concrete functions of it.
+        network: The definition's network; it was called at least once, so that it is complete.
+        functions: Its concrete functions.
 
     Raises:
-        InvalidDefinition: A function reaches a variable that the network does not hold and
-            that training may change.
+        InvalidDefinition: A function captures a variable outside of the network that training
+            may change.
     """
     traced = list(functions)
     captured = {id(tensor) for function in traced for tensor in function.captured_inputs}
     weights, resources = weights_by_name(network), _resources(network)
-    held = {id(variable.handle) for variable in weights.values()}
+    owned = {id(variable.handle) for variable in weights.values()}
     strangers = {
         id(v.handle): v
         for function in traced
         for v in function.graph.variables
-        if id(v.handle) in captured - held
+        if id(v.handle) in captured - owned
     }
     constants = dict(_constants(strangers.values()))
-    known = {
-        *held,
+    served_resources = {
+        *owned,
         *(id(v.handle) for v in constants.values()),
         *(id(_captured_tensor(r)) for r in resources),
     }
-    _demand_known(traced, known)
-    return Reached(
+    _demand_known(traced, served_resources)
+    return Captures(
         variables={n: v for n, v in sorted(weights.items()) if id(v.handle) in captured},
         others={n: v for n, v in weights.items() if id(v.handle) not in captured},
         constants=constants,
@@ -89,11 +89,11 @@ def _constants(variables: Iterable[Any]) -> Iterator[tuple[str, Any]]:
         yield f"constants/{number}", variable
 
 
-def _demand_known(functions: Iterable[Any], known: set[int]) -> None:
-    """Demand that a server will have every resource, such as a table, that a function captures."""
+def _demand_known(functions: Iterable[Any], served_resources: set[int]) -> None:
+    """Check that a server will have every resource, such as a table, that a function captures."""
     for function in functions:
         for tensor in function.captured_inputs:
-            if tensor.dtype == tf.resource and id(tensor) not in known:
+            if tensor.dtype == tf.resource and id(tensor) not in served_resources:
                 raise InvalidDefinition(
                     f"serve reads a resource ({_named(function, tensor)}), such as a table, that the network"
                     " does not hold: expected that each is a part of what build returns, got one from"
@@ -103,7 +103,7 @@ def _demand_known(functions: Iterable[Any], known: set[int]) -> None:
 
 
 def _named(function: Any, tensor: Any) -> str:
-    inner = next((placed for held, placed in function.graph.captures if held is tensor), None)
+    inner = next((placeholder for outer, placeholder in function.graph.captures if outer is tensor), None)
     if inner is None:
         return "unnamed"
     users = sorted({operation.type for operation in inner.consumers()})

@@ -1,8 +1,8 @@
-"""Trace a definition's `serve` into one function for each signature, whatever its inputs are called.
+"""Trace a definition's `serve` into one function for each signature, with any names of inputs.
 
-No Python argument may have a name such as `image/encoded` or `user-id` of a `tf.Example`. TensorFlow passes a
-function's inputs by keyword, and changes names that it takes for none. So the function is traced with names
-of Redraw's, and the graph is then given the definition's.
+A Python argument cannot have a name such as `image/encoded` or `user-id` of a `tf.Example`. TensorFlow passes
+a function's inputs by keyword, and changes names that are not valid arguments. So the function is traced with
+other names, and the graph then gets the definition's names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from redraw.networks.modules import renew_derived_constants
 from redraw.records import Signature
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# Arguments of the functions that pass them on.
+# Arguments of the functions that forward them.
 _TAKEN = {"self", "function", "converted"}
 
 
@@ -35,14 +35,14 @@ def trace_signature(
 
     Args:
         definition: The model.
-        network: What it drew for serving.
+        network: Its network for serving.
         name: The signature's name.
         signature: Its inputs and outputs.
-        declarations: How variables that `serve` is the first to need are made.
+        declarations: Declares the variables that `serve` creates.
 
     Raises:
         InvalidDefinition: `serve` raises.
-        NeedsConversion: It raises without autograph, which the declarations did not ask for.
+        NeedsConversion: It raises without autograph, which the declarations do not use.
     """
     where = f"{type(definition).__module__}.{type(definition).__name__}.serve, signature {name!r}"
     names = argument_names(signature.inputs)
@@ -50,14 +50,16 @@ def trace_signature(
     def serve(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         with declarations.in_force():
             renew_derived_constants(network)
-            # No server holds a request to the shapes of a signature, and a layer that gets
-            # others may kill it: oneDNN's convolution aborts the process on another rank.
-            held = {i: tf.ensure_shape(inputs[names[i]], spec.shape) for i, spec in signature.inputs.items()}
-            outputs = definition.serve(network, name, held)
-            with tf.control_dependencies([*held.values()]):  # of inputs that nothing uses as well
+            # A server does not check a request's shapes against the signature, and another shape
+            # may kill it: oneDNN's convolution aborts the process on another rank.
+            values = {
+                i: tf.ensure_shape(inputs[names[i]], spec.shape) for i, spec in signature.inputs.items()
+            }
+            outputs = definition.serve(network, name, values)
+            with tf.control_dependencies([*values.values()]):  # also checks unused inputs
                 return {o: tf.identity(outputs[o], name=operation_name(o)) for o in outputs}
 
-    # What fails without autograph is not an error yet.
+    # A failure without autograph is not an error yet.
     with running_user_code(where) if declarations.converted else contextlib.nullcontext():
         return trace_function(
             serve,
@@ -67,7 +69,7 @@ def trace_signature(
 
 
 def argument_names(inputs: Iterable[str]) -> dict[str, str]:
-    """What each input is called while its signature is traced: itself where Python allows that."""
+    """The name of each input while its signature is traced: its own if Python allows it."""
     inputs = list(inputs)
     odd = [name for name in inputs if not _may_be_argument(name)]
     free = (name for number in range(2 * len(inputs)) if (name := f"input_{number}") not in inputs)
@@ -75,25 +77,29 @@ def argument_names(inputs: Iterable[str]) -> dict[str, str]:
 
 
 def operation_name(text: str) -> str:
-    """The nearest that TensorFlow allows for an operation's name."""
+    """The nearest name that TensorFlow allows for an operation."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", re.sub(r"^[^A-Za-z0-9.]", "x", text))
 
 
 def restore_names(meta_graph: Any, signature: str, inputs: Iterable[str]) -> None:
-    """Call the inputs of a signature what the definition calls them: for servers, and for Python if it can.
+    """Restore the definition's names of a signature's inputs, for servers and, if possible, for Python.
 
     Args:
-        meta_graph: The `MetaGraphDef`, which is changed.
+        meta_graph: The `MetaGraphDef` to change.
         signature: The signature's name.
-        inputs: Its inputs' names, as the definition has them.
+        inputs: Its inputs' names in the definition.
     """
     names = {argument: name for name, argument in argument_names(inputs).items() if argument != name}
     if not names:
         return
     _rename_keys(meta_graph.signature_def[signature].inputs, names)
     # TensorFlow's Python loader makes a function with these arguments, or fails.
-    taken = Counter(map(_sanitized, argument_names(inputs)))
-    names = {a: n for a, n in names.items() if taken[_sanitized(n)] == 1 and _may_be_argument(_sanitized(n))}
+    names_in_python = Counter(map(_sanitized, argument_names(inputs)))
+    names = {
+        a: n
+        for a, n in names.items()
+        if names_in_python[_sanitized(n)] == 1 and _may_be_argument(_sanitized(n))
+    }
     nodes = meta_graph.object_graph_def.nodes
     holder = nodes[_children(nodes[0])["signatures"]]
     function = nodes[_children(holder)[signature]].bare_concrete_function
@@ -103,8 +109,8 @@ def restore_names(meta_graph: Any, signature: str, inputs: Iterable[str]) -> Non
         value for pair in words if pair.key == "kwonlyargs" for value in pair.value.list_value.values
     ):
         word.string_value = names.get(word.string_value, word.string_value)
-    stored = meta_graph.object_graph_def.concrete_functions[function.concrete_function_name]
-    for value in stored.canonicalized_input_signature.tuple_value.values:
+    concrete = meta_graph.object_graph_def.concrete_functions[function.concrete_function_name]
+    for value in concrete.canonicalized_input_signature.tuple_value.values:
         _rename_keys(value.dict_value.fields, names)
         for name, field in value.dict_value.fields.items():
             field.tensor_spec_value.name = name
@@ -115,7 +121,7 @@ def _may_be_argument(name: str) -> bool:
 
 
 def _sanitized(name: str) -> str:
-    """A name as TensorFlow's loader has it."""
+    """A name in the form that TensorFlow's loader uses."""
     return re.sub(r"[^A-Za-z0-9_]", "_", name)
 
 

@@ -1,4 +1,4 @@
-"""Put the weights under a drawn graph: byte ranges from the checkpoint, straight into the SavedModel."""
+"""Write a SavedModel of a drawn graph: copy byte ranges from the checkpoint into it."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _SCHEMA_VERSION = 1
 
 
 class MovableTensors(Protocol):
-    """What is asked of a checkpoint here."""
+    """The part of a checkpoint's interface that is used here."""
 
     def expect(self, keys: Iterable[str]) -> None:
-        """Hear which of its tensors are moved next, and in which order."""
+        """Announce the tensors that are moved next, in their order."""
 
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
-        """Add one of its tensors to another bundle, checked on the way."""
+        """Check one of its tensors and add it to another bundle."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
-    """What was learned while the values passed.
+class WrittenModel:
+    """Facts about the values that were found while they were copied.
 
     Attributes:
-        non_finite: Variable to its number of elements that are NaN or infinite, where it has some.
+        non_finite: Variable to its number of elements that are NaN or infinite, if it has some.
         digests: Path to checksums of the files that hold them.
     """
 
@@ -49,45 +49,47 @@ class Written:
     digests: Mapping[Path, Checksums]
 
 
-def write_saved_model(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, folder: Path) -> Written:
+def write_saved_model(
+    graph: DrawnGraph, ledger: Ledger, source: MovableTensors, folder: Path
+) -> WrittenModel:
     """Write a SavedModel; the same arguments give the same bytes in every file.
 
-    Nothing waits for the disk: anyone who reads the files later holds them to the digest in
-    the export's record, and a torn file is one to export again.
+    It does not wait for the disk: later readers check the files against the digest in the
+    export's record, and a torn file means to export again.
 
     Args:
-        drawn: The graph, with what it needs.
-        ledger: Which tensor of the checkpoint goes under which variable.
+        graph: The drawn graph.
+        ledger: Which tensor of the checkpoint is the value of which variable.
         source: The checkpoint.
-        folder: Where it goes; it exists.
+        folder: The SavedModel's folder; it exists.
 
     Returns:
-        What is not finite in them, and digests.
+        The counts of non-finite values, and checksums.
 
     Raises:
         CheckpointCorrupt: A tensor differs from its checksum, or its file ends too early.
         DiskFull: There is no room.
     """
     started = time.monotonic()
-    writer = _write_variables(drawn, ledger, source, folder / "variables" / "variables")
+    writer = _write_variables(graph, ledger, source, folder / "variables" / "variables")
     with writing_to(folder):
-        for name, path in sorted(drawn.assets.items()):
+        for name, path in sorted(graph.assets.items()):
             target = folder / "assets" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         model = saved_model_pb2.SavedModel(
-            saved_model_schema_version=_SCHEMA_VERSION, meta_graphs=[drawn.meta_graph]
+            saved_model_schema_version=_SCHEMA_VERSION, meta_graphs=[graph.meta_graph]
         )
         (folder / "saved_model.pb").write_bytes(model.SerializeToString(deterministic=True))
         _write_fingerprint(folder)
-    logger.info("wrote %d variables in %.1f s", len(drawn.variables), time.monotonic() - started)
-    found = ((variable.name, writer.non_finite.get(variable.key)) for variable in drawn.variables)
-    return Written(non_finite={name: count for name, count in found if count}, digests=writer.digests)
+    logger.info("wrote %d variables in %.1f s", len(graph.variables), time.monotonic() - started)
+    counts = ((variable.name, writer.non_finite.get(variable.key)) for variable in graph.variables)
+    return WrittenModel(non_finite={name: count for name, count in counts if count}, digests=writer.digests)
 
 
-def _write_variables(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, prefix: Path) -> BundleWriter:
+def _write_variables(graph: DrawnGraph, ledger: Ledger, source: MovableTensors, prefix: Path) -> BundleWriter:
     keys = {served.variable: served.key for served in ledger.served}
-    variables = sorted(drawn.variables, key=lambda variable: variable.key)
+    variables = sorted(graph.variables, key=lambda variable: variable.key)
     source.expect(keys[variable.name] for variable in variables if variable.value is None)
     with BundleWriter(prefix, durable=False, digested=True) as writer:
         for variable in variables:
@@ -95,7 +97,7 @@ def _write_variables(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, 
                 source.move(keys[variable.name], writer, variable.key)
             else:
                 writer.add_array(variable.key, np.asarray(variable.value))
-        for key, text in sorted(drawn.texts.items()):
+        for key, text in sorted(graph.texts.items()):
             writer.add_array(key, np.array(text, object))
     return writer
 
@@ -104,7 +106,7 @@ def _write_variables(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, 
 
 
 def _write_fingerprint(folder: Path) -> None:
-    """Write a SavedModel's fingerprint, the same for the same files: TensorFlow puts a random UUID into it.
+    """Write a SavedModel's fingerprint with a UUID from its content; TensorFlow's is random.
 
     Source:
         https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/protobuf/fingerprint.proto

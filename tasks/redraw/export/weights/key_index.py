@@ -1,4 +1,4 @@
-"""The ways in which a checkpoint may name what is served: by name, by path, or by structure."""
+"""List how served variables can be looked up in a checkpoint: by name, by path, or by structure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from redraw.export.weights.renaming import (
 from redraw.export.weights.suggestions import describe_left_out
 
 if TYPE_CHECKING:
-    from redraw.export.weights.wanted import Wanted
+    from redraw.export.weights.request import WeightsRequest
 
 _MODEL = "model"
 _KERAS_3_FILES = ("keras", "keras_weights")
@@ -38,11 +38,11 @@ class Catalog:
     """One way to look variables up.
 
     Attributes:
-        rule: What the way is called in the ledger.
-        keys: Name, path or place to the key of the tensor that may be served.
-        asks: Served variable to what it is called in `keys`; itself where it is absent.
-        tier: The catalogs of a lower tier are asked first, and decide if they know all.
-        averaged: Keys of raw weights in place of which `keys` has averages.
+        rule: The name of this way in the ledger.
+        keys: Name, path or place to the key of a tensor that may be served.
+        asks: Served variable to its possible names in `keys`; its own name by default.
+        tier: Catalogs of a lower tier come first, and decide if they find all variables.
+        averaged: Keys of raw weights that `keys` replaces by averages.
     """
 
     rule: str
@@ -53,16 +53,18 @@ class Catalog:
 
     def find(self, name: str) -> str | None:
         """The key for a served variable."""
-        return next((self.keys[asked] for asked in self.asks.get(name, (name,)) if asked in self.keys), None)
+        return next((self.keys[place] for place in self.asks.get(name, (name,)) if place in self.keys), None)
 
 
-def list_catalogs(wanted: Wanted, source: CheckpointSource, roles: Mapping[str, Role]) -> list[Catalog]:
-    """List the ways in which the wanted kind of weights can be looked up in a checkpoint.
+def list_catalogs(
+    request: WeightsRequest, source: CheckpointSource, roles: Mapping[str, Role]
+) -> list[Catalog]:
+    """List the ways in which the requested kind of weights can be looked up in a checkpoint.
 
     Args:
-        wanted: What is served, and whether raw or averaged.
+        request: The served variables, and whether raw or averaged.
         source: The checkpoint.
-        roles: What each of its tensors is there for.
+        roles: The role of each of its tensors.
 
     Returns:
         The catalogs, those of a lower tier first.
@@ -70,36 +72,36 @@ def list_catalogs(wanted: Wanted, source: CheckpointSource, roles: Mapping[str, 
     Raises:
         CheckpointMismatch: The checkpoint holds no weights of that kind.
     """
-    if wanted.known_by == "key":
+    if request.known_by == "key":
         keys = {key: key for key in source.entries if roles[key] is not Role.OBJECT_GRAPH}
-        return [Catalog(rule="key of the SavedModel", keys=keys, asks=wanted.object_places)]
-    averages = {**find_averages(source.entries, source.graph), **wanted.averages}
-    if wanted.weights == "average":
-        demand_owned(wanted, source)
-    raw = list(_catalogs(wanted, source, roles, Role.MODEL_WEIGHT))
-    found = raw
-    if wanted.weights == "average":
-        shadows = list(_catalogs(wanted, source, roles, Role.MOVING_AVERAGE))
-        found = [*shadows, *(_averaged(catalog, averages) for catalog in raw if averages)]
-    found = [catalog for catalog in found if catalog.keys]
-    if not found:
-        left_out = [variable.name for variable in wanted.variables if wanted.weights == "raw"]
+        return [Catalog(rule="key of the SavedModel", keys=keys, asks=request.object_places)]
+    averages = {**find_averages(source.entries, source.graph), **request.averages}
+    if request.weights == "average":
+        demand_owned(request, source)
+    raw = list(_catalogs(request, source, roles, Role.MODEL_WEIGHT))
+    catalogs = raw
+    if request.weights == "average":
+        shadows = list(_catalogs(request, source, roles, Role.MOVING_AVERAGE))
+        catalogs = [*shadows, *(_averaged(catalog, averages) for catalog in raw if averages)]
+    catalogs = [catalog for catalog in catalogs if catalog.keys]
+    if not catalogs:
+        left_out = [variable.name for variable in request.variables if request.weights == "raw"]
         raise CheckpointMismatch(
-            (left_out and describe_left_out(left_out, source, wanted.former_places))
-            or f"expected {wanted.weights} weights in the checkpoint, got none{_roots_asked(wanted)}."
+            (left_out and describe_left_out(left_out, source, request.former_places))
+            or f"expected {request.weights} weights in the checkpoint, got none{_root_suffix(request)}."
             " Serve the other weights, train with a moving average, or name the object that holds them"
             " in the definition's checkpoint_roots."
         )
-    return sorted(found, key=lambda catalog: catalog.tier)
+    return sorted(catalogs, key=lambda catalog: catalog.tier)
 
 
-def _roots_asked(wanted: Wanted) -> str:
-    root = wanted.roots.get(wanted.weights)
+def _root_suffix(request: WeightsRequest) -> str:
+    root = request.roots.get(request.weights)
     return f" under {root!r}" if root else ""
 
 
 def _averaged(catalog: Catalog, averages: Mapping[str, str]) -> Catalog:
-    """The same names, with averages where there are some: batch statistics have none."""
+    """The same catalog with averages in place of the weights that have one; batch statistics do not."""
     return Catalog(
         rule=f"moving average by {catalog.rule}",
         keys={name: averages.get(key, key) for name, key in catalog.keys.items()},
@@ -110,23 +112,23 @@ def _averaged(catalog: Catalog, averages: Mapping[str, str]) -> Catalog:
 
 
 def _catalogs(
-    wanted: Wanted, source: CheckpointSource, roles: Mapping[str, Role], role: Role
+    request: WeightsRequest, source: CheckpointSource, roles: Mapping[str, Role], role: Role
 ) -> Iterator[Catalog]:
     def of_role(keys: Mapping[str, str]) -> dict[str, str]:
         return {name: key for name, key in keys.items() if roles[key] is role}
 
     if source.graph is None:
-        # What is asked for by its whole name is a weight, though it may be named after another one.
-        whole = {variable.name for variable in wanted.variables} if role is Role.MODEL_WEIGHT else set()
-        plain = {key.removesuffix(":0"): key for key in source.entries}
+        # A tensor with a variable's full name is a weight, even if its name is that of an average.
+        full_names = {variable.name for variable in request.variables} if role is Role.MODEL_WEIGHT else set()
+        keys_by_name = {key.removesuffix(":0"): key for key in source.entries}
         names = {
-            name if name in whole else name.removesuffix(AVERAGE_SUFFIX): key
-            for name, key in plain.items()
-            if roles[key] is role or name in whole
+            name if name in full_names else name.removesuffix(AVERAGE_SUFFIX): key
+            for name, key in keys_by_name.items()
+            if roles[key] is role or name in full_names
         }
-        yield from _by_names("name", names, wanted)
+        yield from _by_names("name", names, request)
         return
-    for root in _roots(wanted, source.graph, role):
+    for root in _roots(request, source.graph, role):
         number = object_at(source.graph, root)
         if number is None:
             continue
@@ -136,142 +138,144 @@ def _catalogs(
         by_path = of_role({path: tensor.key for path, tensor in reversed(tensors)})
         if source.format in _KERAS_3_FILES:
             layers = of_role(_unambiguous(tensors))
-            yield from _in_keras_files(wanted, source, below, layers, by_path, names_of)
+            yield from _in_keras_files(request, source, below, layers, by_path, names_of)
             continue
-        if wanted.known_by == "path":
+        if request.known_by == "path":
             yield Catalog(rule=f"path{below}", keys=by_path)
         else:
-            yield from _by_names(f"name{below}", _with_old_names(of_role(_unambiguous(tensors))), wanted)
-            asks = _agreeing(wanted.object_places, by_path, names_of, _calls_itself(wanted.own_names))
+            yield from _by_names(f"name{below}", _with_old_names(of_role(_unambiguous(tensors))), request)
+            asks = _agreeing(request.object_places, by_path, names_of, _calls_itself(request.own_names))
             yield Catalog(rule=f"path of its name{below}", keys=by_path, asks=asks)
-        yield from _by_orders(wanted, source, below, of_role(layer_order(source)), names_of)
+        yield from _by_orders(request, source, below, of_role(layer_order(source)), names_of)
         places = _with_old_names(of_role(variables_by_structure(source.graph, number)))
-        if wanted.structure_places and wanted.known_by == "name":
-            agree = _of_same_or_own_name(wanted.own_names)
-            asks = _agreeing(wanted.structure_places, places, names_of, agree)
+        if request.structure_places and request.known_by == "name":
+            agree = _of_same_or_own_name(request.own_names)
+            asks = _agreeing(request.structure_places, places, names_of, agree)
             yield Catalog(rule=f"structure{below}", keys=places, asks=asks, tier=2)
 
 
 def _in_keras_files(
-    wanted: Wanted,
+    request: WeightsRequest,
     source: CheckpointSource,
     below: str,
     layers: Mapping[str, str],
     by_path: Mapping[str, str],
     names_of: Mapping[str, str],
 ) -> Iterator[Catalog]:
-    """By the names of layers, and by places as the Keras that wrote the file has them, or as both do."""
-    # What has no place is saved by its layer's own code: nothing in the file is known to be it.
-    unknown = dict.fromkeys((v.name for v in (*wanted.variables, *wanted.unreached)), ())
+    """Catalogs by names of layers, and by the places of the Keras that wrote the file, or of both."""
+    # A variable without a place is saved by its layer's own code, so nothing in the file is known to be it.
+    unknown = dict.fromkeys((v.name for v in (*request.variables, *request.unreached)), ())
     writer = find_writer(source)
     if not writer.keras_2:
-        asked = {**unknown, **_by_layer(wanted.saved_places)}
-        yield Catalog(rule=f"layer's name{below}", keys=layers, asks=asked)
-    walks = {"file": wanted.saved_places, "file of Keras 2": wanted.former_places}
+        asks = {**unknown, **_by_layer(request.saved_places)}
+        yield Catalog(rule=f"layer's name{below}", keys=layers, asks=asks)
+    walks = {"file": request.saved_places, "file of Keras 2": request.former_places}
     if writer.keras_2 or writer.keras_3:
         del walks["file" if writer.keras_2 else "file of Keras 2"]
-    stored = {path for path in by_path if "vars/" in path}
-    whole = [walk for walk, places in walks.items() if stored == _all_places(places)]
-    for walk in whole or walks:
+    paths = {path for path in by_path if "vars/" in path}
+    exact = [walk for walk, places in walks.items() if paths == _all_places(places)]
+    for walk in exact or walks:
         asks = unknown | _agreeing(walks[walk], by_path, names_of, of_same_layer)
         yield Catalog(rule=f"place in the {walk}{below}", keys=by_path, asks=asks, tier=1)
 
 
 def _all_places(places: Mapping[str, Sequence[str]]) -> set[str]:
-    return {place for held in places.values() for place in held}
+    return {place for of_variable in places.values() for place in of_variable}
 
 
 def _by_orders(
-    wanted: Wanted,
+    request: WeightsRequest,
     source: CheckpointSource,
     below: str,
     order: Mapping[str, str],
     names_of: Mapping[str, str],
 ) -> Iterator[Catalog]:
-    """By the order of a file that lists its layers; of the orders of both Keras if no version is known."""
+    """Catalogs by the order of layers in a file, for both versions of Keras if its own is unknown."""
     if not order:
         return
-    writer, agree = find_writer(source), _of_same_or_own_name(wanted.own_names)
+    writer, agree = find_writer(source), _of_same_or_own_name(request.own_names)
     orders = [
-        *(() if writer.keras_2 else (("", wanted.order_places),)),
-        *(() if writer.keras_3 else (("Keras 2's ", former) for former in wanted.former_orders)),
+        *(() if writer.keras_2 else (("", request.order_places),)),
+        *(() if writer.keras_3 else (("Keras 2's ", former) for former in request.former_orders)),
     ]
-    for whose, asked in orders:
-        places = {place: name for name, held in asked.items() for place in held}
-        if order.keys() != places.keys():
+    for whose, places_by_name in orders:
+        names_at = {place: name for name, own_places in places_by_name.items() for place in own_places}
+        if order.keys() != names_at.keys():
             continue
-        asks = _agreeing(asked, order, names_of, agree)
+        asks = _agreeing(places_by_name, order, names_of, agree)
         if not all(asks.values()):
-            paired = pair_by_name(places, {place: names_of[key] for place, key in order.items()}, agree)
-            moved = {name: tuple(paired.get(place, "") for place in held) for name, held in asked.items()}
+            paired = pair_by_name(names_at, {place: names_of[key] for place, key in order.items()}, agree)
+            moved = {
+                name: tuple(paired.get(place, "") for place in own_places)
+                for name, own_places in places_by_name.items()
+            }
             asks = _agreeing(moved, order, names_of, agree)
-        pairs = ((name, names_of[order[place]]) for name, held in asks.items() for place in held)
+        pairs = ((name, names_of[order[place]]) for name, own_places in asks.items() for place in own_places)
         if counted_alike(pairs):
-            tier = 2 if all(asks[name] == held for name, held in asked.items()) else 3
+            tier = 2 if all(asks[name] == own_places for name, own_places in places_by_name.items()) else 3
             yield Catalog(rule=f"{whose}order of layers{below}", keys=order, asks=asks, tier=tier)
 
 
 def _with_old_names(keys: Mapping[str, str]) -> dict[str, str]:
-    """Names with those that Keras 3 calls otherwise under both."""
+    """Add the older names of variables that Keras 3 renamed."""
     return {name.replace("/depthwise_kernel", "/kernel"): key for name, key in keys.items()} | dict(keys)
 
 
 def _calls_itself(own_names: Mapping[str, str]) -> Callable[[str, str], bool]:
-    return lambda name, stored: own_names.get(name, name) == stored
+    return lambda name, saved_name: own_names.get(name, name) == saved_name
 
 
 def _of_same_or_own_name(own_names: Mapping[str, str]) -> Callable[[str, str], bool]:
-    """As `of_same_name`; what a layer made itself has the name of its attribute here, and its own there."""
-    return lambda name, stored: (
-        of_same_name(name, stored)
+    """Compare names by `of_same_name`, also by the variable's own name if that is not its attribute's."""
+    return lambda name, saved_name: (
+        of_same_name(name, saved_name)
         or (
             own_names.get(name, name).rpartition("/")[2] != name.rpartition("/")[2]
-            and of_same_name(own_names[name], stored)
+            and of_same_name(own_names[name], saved_name)
         )
     )
 
 
 def _by_layer(places: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """What Keras 3's files call variables: by their layer's name and their number in it.
+    """The names of variables in Keras 3's files: the layer's name and the variable's number in it.
 
-    Places, and nothing else, say which layer of its class it is in the model's order, which is another
-    one where a definition lists branches the other way round. A name that two layers have, in
-    models of their own, says nothing certain of either.
+    A place alone only gives the layer's position in the model, which changes if a definition lists
+    branches in another order. A name that two layers have, in models of their own, is ambiguous.
     """
-    pairs = ((name, name.split("/"), found[0].rpartition("/")[2]) for name, found in places.items())
-    asked = {name: f"{parts[-2]}/{number}" for name, parts, number in pairs if len(parts) > 1}
-    counts = Counter(asked.values())
-    return {name: (key,) if counts[key] == 1 else () for name, key in asked.items()}
+    pairs = ((name, name.split("/"), saved[0].rpartition("/")[2]) for name, saved in places.items())
+    keys = {name: f"{parts[-2]}/{number}" for name, parts, number in pairs if len(parts) > 1}
+    counts = Counter(keys.values())
+    return {name: (key,) if counts[key] == 1 else () for name, key in keys.items()}
 
 
 def _agreeing(
-    asked: Mapping[str, tuple[str, ...]],
+    places_by_name: Mapping[str, tuple[str, ...]],
     keys: Mapping[str, str],
     names_of: Mapping[str, str],
     agree: Callable[[str, str], bool],
 ) -> dict[str, tuple[str, ...]]:
-    """Of the places that are asked for those whose variable has the same name but for counters.
+    """Keep the places whose variable has the same name apart from counters.
 
-    A place alone would give a layer the weights of another one that stands where it stood.
+    A place alone could give a layer the weights of another one at the same position.
     """
     return {
         name: tuple(place for place in places if place in keys and agree(name, names_of[keys[place]]))
-        for name, places in asked.items()
+        for name, places in places_by_name.items()
     }
 
 
-def _by_names(rule: str, keys: Mapping[str, str], wanted: Wanted) -> Iterator[Catalog]:
-    """Whole names, and names below the model's own, which Keras 3 puts before them and Keras 2 does not."""
+def _by_names(rule: str, keys: Mapping[str, str], request: WeightsRequest) -> Iterator[Catalog]:
+    """Catalogs by full names, and by names without the model's name, which only Keras 3 adds."""
     yield Catalog(rule=rule, keys=keys)
-    names = {variable.name: variable.name for variable in wanted.variables}
-    short, asked = _below_the_model(keys), _below_the_model(names)
-    if len(short) == len(keys) and (short.keys() != keys.keys() or asked.keys() != names.keys()):
-        asks = {name: (inner,) for inner, name in asked.items()}
+    names = {variable.name: variable.name for variable in request.variables}
+    short, short_names = _below_the_model(keys), _below_the_model(names)
+    if len(short) == len(keys) and (short.keys() != keys.keys() or short_names.keys() != names.keys()):
+        asks = {name: (inner,) for inner, name in short_names.items()}
         yield Catalog(rule=f"{rule} without the model's", keys=short, asks=asks, tier=1)
 
 
 def _below_the_model(names: Mapping[str, str]) -> Mapping[str, str]:
-    """Names without their first part, where all have that in common and it is no layer's."""
+    """Names without their first part, if all share it and it is not a layer's."""
     firsts = {name.partition("/")[0] for name in names}
     shortest = min((name.count("/") + 1 for name in names), default=0)
     if len(firsts) != 1 or shortest < _SHORTEST_BELOW_A_MODEL:
@@ -280,16 +284,16 @@ def _below_the_model(names: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _unambiguous(tensors: Iterable[tuple[str, SavedTensor]]) -> dict[str, str]:
-    """The variables by name; a name that several have is no one's."""
+    """The variables by name, without names that several have."""
     keys: dict[str, set[str]] = {}
     for _, tensor in tensors:
         keys.setdefault(tensor.full_name, set()).add(tensor.key)
-    return {name: next(iter(found)) for name, found in keys.items() if len(found) == 1}
+    return {name: next(iter(with_name)) for name, with_name in keys.items() if len(with_name) == 1}
 
 
-def _roots(wanted: Wanted, graph: ObjectGraph, role: Role) -> Iterable[str]:
-    """The objects that may be the model, as `tf.train.Checkpoint(NAME=…)` called them; '' is the root."""
-    root = wanted.roots.get("average" if role is Role.MOVING_AVERAGE else "raw")
+def _roots(request: WeightsRequest, graph: ObjectGraph, role: Role) -> Iterable[str]:
+    """The objects that may be the model, by their names in `tf.train.Checkpoint(NAME=…)`; '' is the root."""
+    root = request.roots.get("average" if role is Role.MOVING_AVERAGE else "raw")
     if root is not None:
         return (root,)
     if role is Role.MOVING_AVERAGE:

@@ -1,4 +1,4 @@
-"""The restore ledger: where every served value came from, and why the rest was left."""
+"""The restore ledger: the source of every served value, and why the other tensors were dropped."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Ledger:
     """Every served variable with its source, and every other tensor of the checkpoint.
 
     Attributes:
-        served: Each with its source.
-        dropped: Each with its rule.
-        found_by: In which way the served variables were found: by name, path or structure.
-        non_finite: The served variables that hold NaN or infinity.
-        without_average: The trained variables that are raw where others are averages: there is none.
+        served: The served variables with their sources.
+        dropped: The other tensors with the rule that drops them.
+        found_by: How the served variables were found: by name, path or structure.
+        non_finite: The served variables that have NaN or infinity.
+        without_average: The trained variables that are served raw among averages, because they have none.
     """
 
     served: tuple[Served, ...]
@@ -48,7 +48,7 @@ class Ledger:
 
     @property
     def served_bytes(self) -> int:
-        """What the served values take at the least: sizes of strings do not follow from their shapes."""
+        """The least size of the served values in bytes; strings, whose size is unknown, count as 0."""
         return sum(_bytes_of(entry) for entry in self.served)
 
     def summary(self) -> LedgerSummary:
@@ -69,7 +69,7 @@ def _bytes_of(entry: Served) -> int:
 
 
 def note_saved_keys(ledger: Ledger, keys: Mapping[str, str]) -> Ledger:
-    """Put into the ledger under which key of the SavedModel each served variable is.
+    """Add each served variable's key in the SavedModel to the ledger.
 
     Args:
         ledger: The ledger.
@@ -83,7 +83,7 @@ def note_saved_keys(ledger: Ledger, keys: Mapping[str, str]) -> Ledger:
 
 
 def note_non_finite(ledger: Ledger, counts: Mapping[str, int], *, allowed: bool) -> Ledger:
-    """Put what is not finite into the ledger.
+    """Add the counts of non-finite values to the ledger.
 
     Args:
         ledger: The ledger.
@@ -94,18 +94,19 @@ def note_non_finite(ledger: Ledger, counts: Mapping[str, int], *, allowed: bool)
         The ledger with the findings.
 
     Raises:
-        NonFiniteWeights: There are some, and they are not allowed.
+        NonFiniteWeights: Weights are NaN or infinite, which is not allowed.
     """
-    found = tuple(NonFinite(variable=name, count=counts[name]) for name in sorted(counts) if counts[name])
-    if found and not allowed:
+    findings = tuple(NonFinite(variable=name, count=counts[name]) for name in sorted(counts) if counts[name])
+    if findings and not allowed:
         sources = {entry.variable: entry for entry in ledger.served}
-        shown = ", ".join(
+        examples = ", ".join(
             f"{finding.count} in {finding.variable!r} (checkpoint key {sources[finding.variable].key!r})"
-            for finding in found[:_SHOWN]
+            for finding in findings[:_SHOWN]
         )
-        more = " …" if len(found) > _SHOWN else ""
+        more = " …" if len(findings) > _SHOWN else ""
         raise NonFiniteWeights(
-            f"served weights: expected finite numbers, got NaN or infinity: {shown}{more}, {len(found)} of"
-            f" {len(ledger.served)} variables. Export an earlier checkpoint, or allow it (allow_non_finite)."
+            f"served weights: expected finite numbers, got NaN or infinity: {examples}{more},"
+            f" {len(findings)} of {len(ledger.served)} variables. Export an earlier checkpoint, or allow it"
+            " (allow_non_finite)."
         )
-    return replace(ledger, non_finite=found)
+    return replace(ledger, non_finite=findings)

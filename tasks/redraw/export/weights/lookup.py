@@ -1,4 +1,4 @@
-"""Look the served variables up in one catalog of a checkpoint's keys."""
+"""Look up the served variables in one catalog of a checkpoint's keys."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from redraw.errors import CheckpointMismatch
 from redraw.export.weights.key_index import Catalog
 from redraw.export.weights.ledger import Served
 from redraw.export.weights.renaming import of_same_name, rename
+from redraw.export.weights.request import RequestedVariable, WeightsRequest
 from redraw.export.weights.suggestions import describe_left_out, describe_missing
-from redraw.export.weights.wanted import Wanted, WantedVariable
 
 _SHOWN = 5
 
 
 class Lookup:
-    """The served variables, looked up in one catalog.
+    """The served variables and their keys in one catalog.
 
     Attributes:
         catalog: The catalog.
         source: The checkpoint.
-        found: Served variable to key, for those that are in it.
-        missing: Those that are not.
+        found: Served variable to key, for those in the catalog.
+        missing: The variables that are not in the catalog.
     """
 
-    def __init__(self, catalog: Catalog, wanted: Wanted, source: CheckpointSource) -> None:
-        """Look every variable up."""
+    def __init__(self, catalog: Catalog, request: WeightsRequest, source: CheckpointSource) -> None:
+        """Look up every variable."""
         self.catalog, self.source = catalog, source
-        self._wanted = wanted
+        self._request = request
         self.found: dict[str, str] = {}
-        self.missing: list[WantedVariable] = []
-        for variable in wanted.variables:
+        self.missing: list[RequestedVariable] = []
+        for variable in request.variables:
             key = self.key_of(variable.name)
             if key is None:
                 self.missing.append(variable)
@@ -39,10 +39,10 @@ class Lookup:
                 self.found[variable.name] = key
 
     def _unsaved(self) -> str:
-        """What to say of variables that Keras itself puts nowhere in its files."""
+        """The message for variables that Keras does not save in its files."""
         keras = self.source.format in ("keras", "keras_weights")
-        names = [v.name for v in self.missing if v.name not in self._wanted.saved_places] if keras else []
-        if not names or not self._wanted.saved_places:
+        names = [v.name for v in self.missing if v.name not in self._request.saved_places] if keras else []
+        if not names or not self._request.saved_places:
             return ""
         layers = sorted({name.rpartition("/")[0] or name for name in names})
         return (
@@ -56,18 +56,18 @@ class Lookup:
     def _left_out(self, free: Mapping[str, str]) -> str:
         names = [variable.name for variable in self.missing]
         nodes = self.source.graph.nodes if self.source.graph is not None else ()
-        stored = {
+        names_in_file = {
             tensor.full_name for node in nodes for tensor in node.variables() if tensor.key in free.values()
         }
-        # Of what is named alike but for counters only the order says which is which.
-        alike = all(any(of_same_name(name, other) for other in stored) for name in names)
+        # If names differ only by counters, only the order tells which variable is which.
+        alike = all(any(of_same_name(name, other) for other in names_in_file) for name in names)
         return describe_left_out(
-            names, self.source, self._wanted.former_places, others=bool(free), alike=alike
+            names, self.source, self._request.former_places, others=bool(free), alike=alike
         )
 
     def key_of(self, name: str) -> str | None:
         """The key of a variable's value, by the definition's renames first."""
-        renamed = rename(name, self._wanted.renames)
+        renamed = rename(name, self._request.renames)
         if renamed is None:
             return self.catalog.find(name)
         return self.catalog.keys.get(renamed, renamed if renamed in self.source.entries else None)
@@ -76,7 +76,7 @@ class Lookup:
         """Every served variable with its source.
 
         Raises:
-            CheckpointMismatch: One has none, or one of another shape or dtype.
+            CheckpointMismatch: A variable has no source, or one of another shape or dtype.
         """
         if self.missing:
             free = {name: key for name, key in self.catalog.keys.items() if key not in self.found.values()}
@@ -84,7 +84,7 @@ class Lookup:
             raise CheckpointMismatch(
                 self._unsaved() or self._left_out(free) or describe_missing(self.missing, entries)
             )
-        for variable in self._wanted.variables:
+        for variable in self._request.variables:
             entry = self.source.entries[self.found[variable.name]]
             entry.demand_whole(self.source.uri)
             shape = tuple(variable.shape)

@@ -1,9 +1,9 @@
-"""Find each served variable's value in a checkpoint; leave no doubt about any tensor of it.
+"""Find each served variable's value in a checkpoint, and account for every other tensor.
 
-Names decide where they can: a Keras variable's path, a TF1 variable's name, the path of
-attributes of a `tf.Module`; the definition's `renames` come before everything else. Where
-names do not know every variable, the order of the layers does. Either way knows all
-variables or none: two ways are never mixed.
+Names come first: a Keras variable's path, a TF1 variable's name, the path of attributes of
+a `tf.Module`; the definition's `renames` come before everything else. If names do not
+match every variable, the order of the layers decides. One way has to find all variables:
+two ways are never mixed.
 """
 
 from __future__ import annotations
@@ -21,58 +21,62 @@ from redraw.export.weights.key_index import list_catalogs
 from redraw.export.weights.ledger import Dropped, Ledger, Served
 from redraw.export.weights.lookup import Lookup
 from redraw.export.weights.orphans import find_unaveraged
-from redraw.export.weights.wanted import Wanted
+from redraw.export.weights.request import WeightsRequest
 
 if TYPE_CHECKING:
     from redraw.export.weights.lookup import Lookup
-    from redraw.export.weights.wanted import Wanted
+    from redraw.export.weights.request import WeightsRequest
 
 logger = logging.getLogger(__name__)
-# Rules that rest on how a version of Keras goes through a model.
+# Rules that depend on how a version of Keras traverses a model.
 _WALKS = ("place in ", "order of ", "Keras 2's ")
 _SHOWN = 5
-_TRAINING_ONLY, _UNREACHED, _AGAIN = "training only", "reached by no signature", "served from another place"
+_TRAINING_ONLY, _UNREACHED, _DUPLICATE = (
+    "training only",
+    "reached by no signature",
+    "served from another place",
+)
 
 
-def map_checkpoint(wanted: Wanted, source: CheckpointSource) -> Ledger:
+def map_checkpoint(request: WeightsRequest, source: CheckpointSource) -> Ledger:
     """Give every served variable its source, and every other tensor the rule that drops it.
 
     Args:
-        wanted: The served variables, and how the definition wants them found.
+        request: The served variables, and the definition's settings for finding them.
         source: The checkpoint.
 
     Raises:
         CheckpointMismatch: A served variable has no source, more than one, or one of another
-            shape or dtype; or weights of the checkpoint are claimed by no served variable.
+            shape or dtype; or no served variable claims some weights of the checkpoint.
     """
-    roles = _with_told_shadow(wanted, source, classify_tensors(source.entries, source.graph))
+    roles = _with_named_shadow(request, source, classify_tensors(source.entries, source.graph))
     try:
-        catalogs = list_catalogs(wanted, source, roles)
-        lookups = [Lookup(catalog, wanted, source) for catalog in catalogs]
+        catalogs = list_catalogs(request, source, roles)
+        lookups = [Lookup(catalog, request, source) for catalog in catalogs]
         chosen = _choose(lookups)
         served = tuple(sorted(chosen.served(), key=lambda entry: entry.variable))
-        dropped = _explain_rest(chosen, served, roles, wanted)
+        dropped = _explain_rest(chosen, served, roles, request)
     except CheckpointMismatch as err:
         raise CheckpointMismatch(f"{source.uri}: {err}") from err
     logger.info("found %d variables by %s in %s", len(served), chosen.catalog.rule, source.uri)
-    raw = _unaveraged(served, chosen, roles, wanted)
+    raw = _unaveraged(served, chosen, roles, request)
     return Ledger(served=served, dropped=dropped, found_by=chosen.catalog.rule, without_average=raw)
 
 
 def _unaveraged(
-    served: Sequence[Served], chosen: Lookup, roles: Mapping[str, Role], wanted: Wanted
+    served: Sequence[Served], chosen: Lookup, roles: Mapping[str, Role], request: WeightsRequest
 ) -> tuple[str, ...]:
-    if wanted.weights != "average" or not chosen.catalog.averaged:
+    if request.weights != "average" or not chosen.catalog.averaged:
         return ()
     averages = {key for key, role in roles.items() if role is Role.MOVING_AVERAGE}
-    return find_unaveraged(served, averages | set(wanted.averages.values()), wanted)
+    return find_unaveraged(served, averages | set(request.averages.values()), request)
 
 
-def _with_told_shadow(
-    wanted: Wanted, source: CheckpointSource, roles: Mapping[str, Role]
+def _with_named_shadow(
+    request: WeightsRequest, source: CheckpointSource, roles: Mapping[str, Role]
 ) -> Mapping[str, Role]:
-    """The roles, with a shadow model that the definition names by its own name."""
-    root = wanted.roots.get("average")
+    """The roles, with those of a shadow model that the definition names in `checkpoint_roots`."""
+    root = request.roots.get("average")
     number = object_at(source.graph, root) if source.graph is not None and root else None
     if source.graph is None or number is None:
         return roles
@@ -84,12 +88,12 @@ def _with_told_shadow(
 
 
 def _choose(lookups: Sequence[Lookup]) -> Lookup:
-    """The catalog that knows every variable, of the lowest tier; else the one that knows most."""
-    whole = [lookup for lookup in lookups if not lookup.missing]
-    if not whole:
+    """The lookup of the lowest tier that finds every variable; else the one that finds the most."""
+    complete = [lookup for lookup in lookups if not lookup.missing]
+    if not complete:
         return max(lookups, key=lambda lookup: (len(lookup.found), -lookup.catalog.tier))
-    first = whole[0]
-    rivals = [lookup for lookup in whole if lookup.catalog.tier == first.catalog.tier]
+    first = complete[0]
+    rivals = [lookup for lookup in complete if lookup.catalog.tier == first.catalog.tier]
     other = next((lookup for lookup in rivals if lookup.found != first.found), None)
     if other is not None and other.catalog.rule.startswith(_WALKS):
         raise CheckpointMismatch(
@@ -106,41 +110,41 @@ def _choose(lookups: Sequence[Lookup]) -> Lookup:
 
 
 def _explain_rest(
-    lookup: Lookup, served: Sequence[Served], roles: Mapping[str, Role], wanted: Wanted
+    lookup: Lookup, served: Sequence[Served], roles: Mapping[str, Role], request: WeightsRequest
 ) -> tuple[Dropped, ...]:
-    """Name the rule for every tensor that is not served, by key; refuse a weight that nothing claims."""
+    """The rule that drops each tensor that is not served; refuses a weight that nothing claims."""
     claimed = {entry.key for entry in served}
-    unreached = {lookup.key_of(variable.name) for variable in wanted.unreached}
+    unreached = {lookup.key_of(variable.name) for variable in request.unreached}
     names = _names_by_key(lookup.catalog.keys)
-    files = (wanted.saved_places, wanted.former_places)
-    again = {p for entry in served for places in files for p in places.get(entry.variable, ())}
+    files = (request.saved_places, request.former_places)
+    duplicates = {p for entry in served for places in files for p in places.get(entry.variable, ())}
     by_name = {entry.variable for entry in served}
     rules: dict[str, str] = {}
     unexplained = []
     for key in sorted(set(roles) - claimed):
-        # A SavedModel's own graph says all that its signatures read.
-        if key in unreached or wanted.known_by == "key":
+        # A SavedModel's own graph contains all that its signatures read.
+        if key in unreached or request.known_by == "key":
             rules[key] = _UNREACHED
-        elif key in again:
-            rules[key] = _AGAIN
-        elif wanted.weights == "average" and not by_name.isdisjoint(names.get(key, ())):
-            rules[key] = str(roles[key])  # its average is served, which a rename has named
-        elif key not in names and not _is_unclaimed_weight(roles[key], wanted):
+        elif key in duplicates:
+            rules[key] = _DUPLICATE
+        elif request.weights == "average" and not by_name.isdisjoint(names.get(key, ())):
+            rules[key] = str(roles[key])  # its average is served, by a rename
+        elif key not in names and not _is_unclaimed_weight(roles[key], request):
             rules[key] = str(roles[key])
-        elif _matches([*names.get(key, ()), key], wanted.training_only):
+        elif _matches([*names.get(key, ()), key], request.training_only):
             rules[key] = _TRAINING_ONLY
         else:
             unexplained.append(names.get(key, [key])[0])
     layers = {_layer_of(name) for key in claimed for name in names.get(key, ())} - {""}
-    # A scope of TF1, or an object, may hold anything; a layer of Keras is one thing.
-    of_layers = lookup.source.graph is not None and wanted.known_by == "name"
+    # A scope of TF1, or an object, may contain anything; a layer of Keras is a unit.
+    of_layers = lookup.source.graph is not None and request.known_by == "name"
     _demand_none(sorted(unexplained), layers if of_layers else set())
     return tuple(Dropped(key=key, rule=rule) for key, rule in rules.items())
 
 
-def _is_unclaimed_weight(role: Role, wanted: Wanted) -> bool:
-    """Whether a tensor outside of the catalog is a weight all the same; raw ones next to averages are not."""
-    return role is Role.MODEL_WEIGHT and wanted.weights == "raw"
+def _is_unclaimed_weight(role: Role, request: WeightsRequest) -> bool:
+    """Whether a tensor outside of the catalog is an unclaimed weight; raw ones next to averages are not."""
+    return role is Role.MODEL_WEIGHT and request.weights == "raw"
 
 
 def _names_by_key(keys: Mapping[str, str]) -> dict[str, list[str]]:
@@ -161,7 +165,7 @@ def _layer_of(name: str) -> str:
 def _demand_none(unexplained: Sequence[str], layers: Set[str]) -> None:
     parts = [name for name in unexplained if _layer_of(name) in layers]
     if unexplained:
-        shown = short_list(parts or unexplained, "weights that no served variable takes", _SHOWN)
+        names = short_list(parts or unexplained, "weights that no served variable takes", _SHOWN)
         count = f" ({len(unexplained)} in all)" if len(unexplained) <= _SHOWN else ""
         advice = (
             "Their layers are served without them: draw these layers as the file has them."
@@ -170,5 +174,5 @@ def _demand_none(unexplained: Sequence[str], layers: Set[str]) -> None:
             " name them in the definition's training_only."
         )
         raise CheckpointMismatch(
-            f"the checkpoint holds weights that no served variable takes: {shown}{count}. {advice}"
+            f"the checkpoint holds weights that no served variable takes: {names}{count}. {advice}"
         )

@@ -1,4 +1,4 @@
-"""Names that differ: the rename table, Keras' counters behind names, and its orders of layers in files."""
+"""Match names that differ: by the rename table, without Keras' counters, by orders of layers."""
 
 from __future__ import annotations
 
@@ -8,98 +8,98 @@ from functools import lru_cache
 
 from redraw.checkpoint.formats.source import CheckpointSource
 
-# What `redraw.checkpoint.formats.hdf5_graph` says of a file without layers' names.
+# The name of a layer in `redraw.checkpoint.formats.hdf5_graph` if the file has no names.
 _UNNAMED = "vars"
 _COUNTER = re.compile(r"_\d+$")
-# What Keras 2 calls a layer's own kernel.
+# Keras 3's names of variables to those of Keras 2.
 _RENAMED = {"depthwise_kernel": "kernel"}
 Renames = tuple[tuple[str | re.Pattern[str], str], ...]
 
 
 def rename(name: str, renames: Renames) -> str | None:
-    r"""What a variable is called in the checkpoint.
+    r"""The name of a variable in the checkpoint.
 
     Args:
         name: The served variable.
-        renames: Pairs of the served name and the checkpoint's: strings as they are, or a
-            compiled pattern that has to match the whole name and a template for it (`\1`).
+        renames: Pairs of the served name and the checkpoint's: two strings, or a compiled
+            pattern that has to match the whole name and a template for it (`\1`).
 
     Returns:
-        The name there by the first pair that fits; None if none does.
+        The checkpoint's name by the first pair that matches; None if none does.
     """
-    for served, stored in renames:
-        if isinstance(served, str):
-            if served == name:
-                return stored
+    for served_name, saved_name in renames:
+        if isinstance(served_name, str):
+            if served_name == name:
+                return saved_name
             continue
-        found = served.fullmatch(name)
-        if found is not None:
-            return found.expand(stored)
+        match = served_name.fullmatch(name)
+        if match is not None:
+            return match.expand(saved_name)
     return None
 
 
-def of_same_name(name: str, stored: str) -> bool:
-    """Whether two names differ at most by counters (`dense_3`), and by layers that only one of them names."""
-    ours, theirs = _without_counters(name), _without_counters(stored)
-    shorter, longer = sorted((ours, theirs), key=len)
+def of_same_name(name: str, saved_name: str) -> bool:
+    """Whether two names differ only by counters (`dense_3`) and by layers that one of them leaves out."""
+    parts, saved_parts = _without_counters(name), _without_counters(saved_name)
+    shorter, longer = sorted((parts, saved_parts), key=len)
     rest = iter(longer)
-    # A wrapper of Keras 2 names its layer's weights as its own: `in_time/kernel`, not `in_time/dense/kernel`.
-    return ours[-1] == theirs[-1] and (
+    # A wrapper of Keras 2 leaves out its layer's name: `in_time/kernel`, not `in_time/dense/kernel`.
+    return parts[-1] == saved_parts[-1] and (
         shorter == longer[-len(shorter) :] or all(part in rest for part in shorter)
     )
 
 
-def of_same_layer(name: str, stored: str) -> bool:
-    """Whether a variable is of the layer that a file names with its number: `hidden/0`."""
-    ours, theirs = _without_counters(name), _without_counters(stored)
-    return len(ours) < 2 or theirs[-2] == _UNNAMED or ours[-2] == theirs[-2]
+def of_same_layer(name: str, saved_name: str) -> bool:
+    """Whether a variable belongs to the layer in a file's name, such as `hidden/0`."""
+    parts, saved_parts = _without_counters(name), _without_counters(saved_name)
+    return len(parts) < 2 or saved_parts[-2] == _UNNAMED or parts[-2] == saved_parts[-2]
 
 
 def split_counters(name: str) -> tuple[str, list[int]]:
-    """A name without its counters, and these, 0 for none."""
+    """A name without its counters, and the counter of each part, 0 if it has none."""
     counters = [_COUNTER.search(part) for part in name.split("/")]
-    return "/".join(_without_counters(name)), [int(found[0][1:]) if found else 0 for found in counters]
+    return "/".join(_without_counters(name)), [int(match[0][1:]) if match else 0 for match in counters]
 
 
 @lru_cache(1 << 14)
 def _without_counters(name: str) -> tuple[str, ...]:
-    # Of a layer for going backwards that Bidirectional is given, only Keras 2 changes the name.
+    # Only Keras 2 renames the backward layer that is passed to Bidirectional.
     parts = [_COUNTER.sub("", part).removeprefix("backward_") for part in name.split("/")]
     return (*parts[:-1], _RENAMED.get(parts[-1], parts[-1]))
 
 
 def layer_order(source: CheckpointSource) -> dict[str, str]:
-    """The keys of a file of Keras 2, by the number of their layer and their own there."""
+    """The keys of a file of Keras 2, by the number of their layer and their number in it."""
     rows = getattr(source, "layer_order", ())
     keys = {f"{n}/{m}": key for n, row in enumerate(rows) for m, key in enumerate(row)}
     return keys if set(keys.values()) <= set(source.entries) else {}
 
 
 def pair_by_name(
-    names: Mapping[str, str], stored: Mapping[str, str], agree: Callable[[str, str], bool]
+    names: Mapping[str, str], saved_names: Mapping[str, str], agree: Callable[[str, str], bool]
 ) -> dict[str, str]:
-    """Pair the variables of each layer with those of a file whose order there is another one.
+    """Pair the variables of each layer with those of a file that lists them in another order.
 
-    Keras 2 lists what a layer trains first, and which of its parts it trained may have changed. Names that
-    agree with one another's alone are paired in their order, which says nothing of other names.
+    Keras 2 lists a layer's trainable variables first, and which ones are trainable may have changed.
+    Variables whose names agree only within a group are paired in their order.
 
     Args:
         names: Place to the name of a variable.
-        stored: Place to the name that the file has there; the same places.
-        agree: Whether a variable may be one of the file.
+        saved_names: The same places to the names in the file.
+        agree: Whether a variable's name matches one of the file.
 
     Returns:
-        Place of a variable to that in the file; those without a partner are absent.
+        A variable's place to its place in the file; those without a match are absent.
     """
-    found: dict[str, str] = {}
-    for ours, theirs in zip(_rows(names), _rows(stored), strict=True):
-        for mine, others in _groups(ours, theirs, lambda a, b: agree(names[a], stored[b])):
-            found |= dict(zip(mine, others, strict=False)) if len(mine) == len(others) else {}
-    return found
+    pairs: dict[str, str] = {}
+    for row, saved_row in zip(_rows(names), _rows(saved_names), strict=True):
+        for places, saved_places in _groups(row, saved_row, lambda a, b: agree(names[a], saved_names[b])):
+            pairs |= dict(zip(places, saved_places, strict=False)) if len(places) == len(saved_places) else {}
+    return pairs
 
 
 def _rows(places: Iterable[str]) -> list[list[str]]:
-    """Places in their order, those of each layer apart."""
+    """Places in their order, a row for each layer."""
     rows: dict[int, list[str]] = {}
     for row, place in sorted(tuple(map(int, place.split("/"))) for place in places):
         rows.setdefault(row, []).append(f"{row}/{place}")
@@ -107,31 +107,34 @@ def _rows(places: Iterable[str]) -> list[list[str]]:
 
 
 def _groups(
-    ours: Sequence[str], theirs: Sequence[str], agree: Callable[[str, str], bool]
+    row: Sequence[str], saved_row: Sequence[str], agree: Callable[[str, str], bool]
 ) -> Iterator[tuple[list[str], list[str]]]:
-    """What is connected by names that agree, each side in its order."""
+    """Groups of places that are connected by matching names, each side in its order."""
     groups: list[tuple[set[str], set[str]]] = []
-    for place in ours:
-        mine, partners = {place}, {other for other in theirs if agree(place, other)}
-        for group in [group for group in groups if group[1] & partners]:
+    for place in row:
+        places, saved_places = {place}, {other for other in saved_row if agree(place, other)}
+        for group in [group for group in groups if group[1] & saved_places]:
             groups.remove(group)
-            mine, partners = mine | group[0], partners | group[1]
-        groups.append((mine, partners))
-    for mine, partners in groups:
-        yield [place for place in ours if place in mine], [place for place in theirs if place in partners]
+            places, saved_places = places | group[0], saved_places | group[1]
+        groups.append((places, saved_places))
+    for places, saved_places in groups:
+        yield (
+            [place for place in row if place in places],
+            [place for place in saved_row if place in saved_places],
+        )
 
 
 def counted_alike(pairs: Iterable[tuple[str, str]]) -> bool:
-    """Whether the layers of one kind were made in one order: if not, their places say nothing certain."""
+    """Whether the layers of each kind were created in the same order; if not, their places are uncertain."""
     counters: dict[str, list[tuple[list[int], list[int]]]] = {}
-    for name, stored in pairs:
-        plain, ours = split_counters(name)
-        counters.setdefault(plain, []).append((ours, split_counters(stored)[1]))
+    for name, saved_name in pairs:
+        plain, numbers = split_counters(name)
+        counters.setdefault(plain, []).append((numbers, split_counters(saved_name)[1]))
     return all(map(_in_one_order, counters.values()))
 
 
 def _in_one_order(pairs: Sequence[tuple[list[int], list[int]]]) -> bool:
-    # Only some of the layers may be named with those that they are in.
+    # Only some of the layers may have their parents in the name.
     common = min(len(counters) for pair in pairs for counters in pair)
-    order = [theirs[-common:] for _, theirs in sorted((ours[-common:], theirs) for ours, theirs in pairs)]
+    order = [saved[-common:] for _, saved in sorted((numbers[-common:], saved) for numbers, saved in pairs)]
     return order == sorted(order)

@@ -1,4 +1,4 @@
-"""Say what may have been meant by a variable that a checkpoint does not name; apply nothing."""
+"""Describe variables that a checkpoint does not have, and suggest renames without applying them."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def describe_left_out(
     others: bool = False,
     alike: bool = False,
 ) -> str:
-    """The message for variables that the Keras which wrote a file puts nowhere in it, or nobody knows where.
+    """The message for variables that the file's version of Keras does not save, or saves at an unknown place.
 
     Args:
         missing: Served variables, at least one.
         source: The file.
-        former: The variables that are known to be somewhere in a file of Keras 2.
-        others: Whether the file has weights that no served variable takes.
-        alike: Whether some of them have the names of what is missing, but for counters.
+        former: The variables with a known place in a file of Keras 2.
+        others: Whether the file has weights that no served variable claims.
+        alike: Whether some of these have the names of missing variables apart from counters.
 
     Returns:
-        What is missing, why, and what to do; empty if there is no such reason.
+        The missing variables, the reason, and what to do; empty if there is no such reason.
     """
     writer, keras_file = find_writer(source), source.format in ("keras", "keras_weights")
     instead = "by save_weights(PATH, save_format='tf')"
     if keras_file and not writer.keras_3 and set(missing).isdisjoint(former):
         why = (
-            "Keras 2 takes layers in the order in which attributes were set, which nobody can see of a list"
-            " that was set or filled after other layers were made"
+            "Keras 2 orders layers by when their attributes were set, which is unknown for a list that was"
+            " set or filled after other layers were made"
             if others
             else "Keras 2 leaves layers in lists of lists or dicts of lists out of .keras and .weights.h5"
         )
@@ -63,15 +63,15 @@ def describe_left_out(
         instead = "as .keras or .weights.h5"
     elif source.format == "keras_h5" and not writer.keras_3 and alike:
         why = (
-            "Keras 2 lists what is trained first, and which parts of a layer of your own were trained, or in"
-            " which order they were made, the file does not say"
+            "Keras 2 lists trainable variables first, and the file does not say which parts of a custom"
+            " layer were trainable, or in which order they were made"
         )
     else:
         return ""
     layers = short_list(sorted({name.rpartition("/")[0] or name for name in missing}), "layers", _SHOWN)
-    got = "no place that is certain" if others else "none of them"
+    actual = "no place that is certain" if others else "none of them"
     return (
-        f"expected the weights of {layers} in the file, got {got}: {why}."
+        f"expected the weights of {layers} in the file, got {actual}: {why}."
         f" Save the trained model again {instead}, and export that."
     )
 
@@ -80,12 +80,12 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
     """The message for served variables without a source.
 
     Args:
-        missing: Those, at least one.
-        free: Name to tensor of the checkpoint's weights that no other variable takes.
+        missing: These variables, at least one.
+        free: Name to tensor of the checkpoint's weights that no other variable claims.
 
     Returns:
-        What is missing, the nearest names, and the renames of which each is the only one
-        with that shape, dtype and last part of the name.
+        The first missing variable, the nearest names, and proposed renames. A rename is proposed
+        only if it is the single one with that shape, dtype and last part of the name.
     """
     first, more = missing[0], len(missing) - 1
     close = difflib.get_close_matches(first.name, free, n=3, cutoff=_HOW_CLOSE)
@@ -100,24 +100,30 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
     proposals = _proposals(missing, free)
     if not proposals:
         return f"{message} Give the layer the name it was trained under, or the definition renames."
-    shown = short_list((f"({served!r}, {stored!r})" for served, stored in proposals), "renames")
-    return f"{message} If it is the same weight, say so in the definition: renames = ({shown},)."
+    pairs = short_list(
+        (f"({served_name!r}, {saved_name!r})" for served_name, saved_name in proposals), "renames"
+    )
+    return f"{message} If it is the same weight, say so in the definition: renames = ({pairs},)."
 
 
 def _proposals(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) -> list[tuple[str, str]]:
     fitting = {variable.name: [name for name in free if _fits(variable, name, free)] for variable in missing}
     counted = {
-        served for served, names in fitting.items() if any(differ_by_counters(served, name) for name in names)
+        served_name
+        for served_name, names in fitting.items()
+        if any(differ_by_counters(served_name, name) for name in names)
     }
     single = {
-        served: names[0] for served, names in fitting.items() if len(names) == 1 and served not in counted
+        served_name: names[0]
+        for served_name, names in fitting.items()
+        if len(names) == 1 and served_name not in counted
     }
     times = Counter(name for names in fitting.values() for name in names)
-    return [(served, stored) for served, stored in single.items() if times[stored] == 1]
+    return [(served_name, saved_name) for served_name, saved_name in single.items() if times[saved_name] == 1]
 
 
 def differ_by_counters(name: str, other: str) -> bool:
-    """Whether two names differ in what a counter gave: shapes alone do not say which of several it is."""
+    """Whether two names differ by a counter: shapes alone do not tell which of several it is."""
     parts, others = name.split("/"), other.split("/")
     return any(_COUNTER.search(part) for part in (set(parts) ^ set(others)))
 

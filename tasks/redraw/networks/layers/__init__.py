@@ -1,1 +1,1 @@
-"""The layers of a Keras model, as a file describes them and as a definition draws them, compared."""
+"""Compare the layers of a Keras model in a file with those that a definition builds."""

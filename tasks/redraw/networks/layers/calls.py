@@ -1,4 +1,4 @@
-"""What layers and operations are called with, but for tensors: the same of a file as of what is drawn."""
+"""The arguments of calls of layers and operations except tensors, in one form for files and networks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import keras
 
-# What Keras 2 writes in the place of a layer's name where an operation is called with a number first.
+# Keras 2 writes this in place of a layer's name if an operation's first argument is a number.
 CONSTANT = "_CONSTANT_VALUE"
 _PLAIN = (bool, int, float, str)
 _TENSOR = "tensor"
-# What Keras 3 calls operations of Keras 2 on two tensors, or a tensor and a number.
+# Keras 2's operations on two tensors, or a tensor and a number, to their names in Keras 3.
 _OPERATIONS = {
     "__operators__.add": "Add",
     "math.add": "Add",
@@ -30,13 +30,13 @@ _SLICE = ("start", "stop", "step")
 
 
 def constants(arguments: Any) -> Iterator[Any]:
-    """The numbers and texts among arguments.
+    """The numbers and strings among arguments.
 
     Args:
-        arguments: As Keras keeps them of a call, or as its files have them.
+        arguments: The arguments of a call, from Keras or from one of its files.
 
     Yields:
-        Each, in their order; a slice is a text, and so is the place of a tensor.
+        Each, in their order; a slice and the position of a tensor are strings.
     """
     if isinstance(arguments, Mapping):
         yield from _of_mapping(arguments)
@@ -59,36 +59,38 @@ def keywords(arguments: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
     """The keywords of a call that change what a layer does, such as `training` and `use_causal_mask`.
 
     Args:
-        arguments: Keyword to value, as Keras keeps them or as its files have them.
-        kind: The class of a layer of Keras 3, which also keeps what it is called with by default.
+        arguments: Keyword to value, from Keras or from one of its files.
+        kind: The class of a layer of Keras 3, which also records default arguments.
 
     Returns:
-        Those with a number, a text or True; and the masks that follow from nothing else.
+        Those with a number, a string or True, and masks that are passed explicitly.
     """
-    kept: dict[str, Any] = {}
+    changing: dict[str, Any] = {}
     usual = _defaults(kind)
     for key, value in arguments.items():
         if key in usual and usual[key] is value:
             continue
         if key.endswith("_mask") and value is not None and not isinstance(value, _PLAIN):
-            kept[key] = _TENSOR
+            changing[key] = _TENSOR
         elif isinstance(value, _PLAIN) and value is not False and key not in ("mask", "name"):
-            kept[key] = value
-    return kept
+            changing[key] = value
+    return changing
 
 
 @functools.cache
 def _defaults(kind: str) -> Mapping[str, Any]:
-    """What a layer of Keras is called with if nothing is said: `training=True` where images are changed."""
+    """The default arguments of a layer's call, such as `training=True` for image augmentation."""
     layer: Any = getattr(keras.layers, kind, None) if kind.isidentifier() else None
     call = getattr(layer, "call", None)
     return (
-        {} if call is None else {key: one.default for key, one in inspect.signature(call).parameters.items()}
+        {}
+        if call is None
+        else {key: parameter.default for key, parameter in inspect.signature(call).parameters.items()}
     )
 
 
 def in_order(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The keywords of a call in the order in which they are given without names; a mask follows from others.
+    """The keywords of a call, without the mask, in the order of positional arguments.
 
     Args:
         arguments: Keyword to value.
@@ -96,19 +98,19 @@ def in_order(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
     Returns:
         The pairs.
     """
-    kept = [(key, value) for key, value in arguments.items() if key != "mask"]
-    return sorted(kept, key=lambda pair: (_ATTENDED.get(pair[0], len(_ATTENDED)), pair[0]))
+    pairs = [(key, value) for key, value in arguments.items() if key != "mask"]
+    return sorted(pairs, key=lambda pair: (_ATTENDED.get(pair[0], len(_ATTENDED)), pair[0]))
 
 
 def operation_of_keras_2(function: Any, node: Any) -> tuple[str, list[Any]] | None:
-    """An operation that Keras 2 has written, as Keras 3 would.
+    """Translate an operation of Keras 2 to Keras 3.
 
     Args:
         function: Its name, such as `math.multiply`.
-        node: What it is called with.
+        node: The arguments of its call.
 
     Returns:
-        Its kind and what it is called with; None of one that is not known here.
+        Its kind and its arguments; None for an unknown operation.
     """
     first = node if isinstance(node[0], str) else node[0]
     named = first[3] if len(first) > len(_SLICE) else {}
@@ -138,5 +140,5 @@ def _of_mapping(arguments: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _slice(*parts: Any) -> str:
-    known = (part if part is None or isinstance(part, int) else _TENSOR for part in parts)
-    return ":".join("" if part is None else str(part) for part in known)
+    bounds = (part if part is None or isinstance(part, int) else _TENSOR for part in parts)
+    return ":".join("" if part is None else str(part) for part in bounds)

@@ -1,7 +1,7 @@
-"""Compare what a file says of its model's layers with those that a definition draws, layer by layer.
+"""Compare the layers that a file describes with those that a definition builds.
 
-Layers belong together by their places: from the outputs back to the inputs, whatever their names
-are. Names decide where the calls of one of the two are not known.
+Layers are paired by their places, from the outputs back to the inputs, whatever their names are.
+Names decide if the calls of one of the two are not known.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from redraw.networks.layers.layer import Function, Layer, Model
 from redraw.networks.layers.pairing import (
     Labels,
     Weights,
+    active_layer,
     paired_by_name,
     paired_inputs,
     paired_outputs,
-    settled,
     with_ending,
 )
 from redraw.networks.layers.settings import differing_settings, same_axes
@@ -27,22 +27,22 @@ from redraw.networks.layers.settings import differing_settings, same_axes
 _INPUT = "InputLayer"
 _SHAPES = {"Flatten", "Reshape"}
 _OPERATION = "operation "
-# Operations that count axes in what they give, which has one more.
+# Operations whose axes count in the output, which has one more dimension.
 _ADDING = {"operation OneHot", "operation Stack", "operation ExpandDims"}
-# Operations that Keras 2 has written in its own words.
+# Operations in the form of Keras 2.
 _UNKNOWN = {"operation TFOpLambda", "operation SlicingOpLambda", "operation TensorFlowOpLayer"}
-# How far a layer that only one of both has is looked past.
+# How many layers that only one of both has are skipped.
 _FURTHEST = 3
 _MOST_WORDS = 3
 
 
 @dataclass(kw_only=True)
 class Comparison:
-    """What came of it.
+    """The result of a comparison.
 
     Attributes:
-        compared: How many layers both have.
-        problems: What differs and changes an answer, each naming layer, setting and both values.
+        compared: The number of layers that both have.
+        problems: Differences that change an answer; each names layer, setting and both values.
         uncertain: Layers of the file that could not be compared.
     """
 
@@ -52,32 +52,32 @@ class Comparison:
 
 
 def compare_models(
-    described: Model,
-    drawn: Model,
+    saved_model: Model,
+    built_model: Model,
     vocabularies: Mapping[str, Sequence[Any]] | None = None,
     weights: Weights | None = None,
 ) -> Comparison:
     """Compare the layers that both have.
 
     Args:
-        described: What the file says.
-        drawn: What the definition draws.
-        vocabularies: Layer's name to the words that the file keeps outside of its configuration.
-        weights: Whose weights the drawn layers have.
+        saved_model: The model in the file.
+        built_model: The model that the definition builds.
+        vocabularies: Layer's name to its words, if the file keeps them outside of the configuration.
+        weights: The sources of the defined layers' weights.
     """
-    labels = Labels(described, drawn, weights or Weights())
+    labels = Labels(saved_model, built_model, weights or Weights())
     walk = _Walk(vocabularies or {}, labels)
-    if described.outputs and drawn.outputs:
-        pairs = list(paired_outputs(described, drawn, labels))
+    if saved_model.outputs and built_model.outputs:
+        pairs = list(paired_outputs(saved_model, built_model, labels))
         for pair in pairs:
             walk.follow(*pair)
-        if drawn.listed:
-            walk.compare_order(described.outputs, pairs)
+        if built_model.listed:
+            walk.compare_order(saved_model.outputs, pairs)
     else:
-        for theirs, ours in paired_by_name(described, drawn):
-            walk.compare_whole(theirs, ours)
-    if described.own and drawn.own and described.own.kind == drawn.own.kind:
-        walk.compare(described.own, drawn.own)
+        for saved, built in paired_by_name(saved_model, built_model):
+            walk.compare_with_activation(saved, built)
+    if saved_model.own and built_model.own and saved_model.own.kind == built_model.own.kind:
+        walk.compare(saved_model.own, built_model.own)
     walk.result.problems[:] = dict.fromkeys(walk.result.problems)
     return walk.result
 
@@ -87,184 +87,192 @@ class _Walk:
         self.result = Comparison()
         self._vocabularies, self._labels = vocabularies, labels
         self._paired: dict[Layer, Layer] = {}
-        self._seen: set[tuple[Layer, Layer]] = set()
+        self._visited: set[tuple[Layer, Layer]] = set()
 
-    def follow(self, theirs: Layer, ours: Layer) -> None:
-        """Compare two layers, and all that they are called with."""
-        pending = [(theirs, ours)]
+    def follow(self, saved: Layer, built: Layer) -> None:
+        """Compare two layers, and all layers before them."""
+        pending = [(saved, built)]
         while pending:
-            pair = settled(pending[-1][0]), settled(pending.pop()[1])
-            if pair not in self._seen:
-                self._seen.add(pair)
+            pair = active_layer(pending[-1][0]), active_layer(pending.pop()[1])
+            if pair not in self._visited:
+                self._visited.add(pair)
                 pending.extend(self._step(*pair))
 
     def compare_order(self, outputs: Sequence[Layer], pairs: Sequence[tuple[Layer, Layer]]) -> None:
         """Compare the order of outputs that both have."""
-        paired = [settled(theirs) for theirs, _ in pairs]
-        first = [settled(output) for output in outputs]
+        paired = [active_layer(saved) for saved, _ in pairs]
+        first = [active_layer(output) for output in outputs]
         if paired != first and set(paired) == set(first):
             names = (", ".join(repr(layer.name) for layer in layers) for layers in (first, paired))
-            self._say("outputs, order: {} in the file, and {} in the definition".format(*names))
+            self._report("outputs, order: {} in the file, and {} in the definition".format(*names))
 
-    def _step(self, theirs: Layer, ours: Layer) -> Sequence[tuple[Layer, Layer]]:
-        if theirs.kind == ours.kind == _INPUT:
-            self._compare_inputs(theirs, ours)
+    def _step(self, saved: Layer, built: Layer) -> Sequence[tuple[Layer, Layer]]:
+        if saved.kind == built.kind == _INPUT:
+            self._compare_inputs(saved, built)
             return ()
-        if theirs.kind != ours.kind and (sources := same_composition(theirs, ours)):
+        if saved.kind != built.kind and (sources := same_composition(saved, built)):
             self.result.compared += 1
             return [sources]
-        if _alike(theirs, ours):
-            self.compare(theirs, ours)
-            self._compare_calls(theirs, ours)
-            return self._inputs_of(theirs, ours)
-        if _crossed(theirs, ours):
-            first, second = settled(theirs.inputs[0]), settled(ours.inputs[0])
-            self._say(f"{first} comes before {theirs} in the file, and after it in the definition")
+        if _may_be_same(saved, built):
+            self.compare(saved, built)
+            self._compare_calls(saved, built)
+            return self._inputs_of(saved, built)
+        if _are_swapped(saved, built):
+            first, second = active_layer(saved.inputs[0]), active_layer(built.inputs[0])
+            self._report(f"{first} comes before {saved} in the file, and after it in the definition")
             return [(first.inputs[0], second.inputs[0])] if first.inputs and second.inputs else ()
-        for extra, other, whose in ((theirs, ours, "the file"), (ours, theirs, "the definition")):
-            for passed, inner in _passed(extra):
-                if _alike(inner, other):
-                    self._say(f"{', '.join(map(str, passed))}: only {whose} has it, before {_next_to(other)}")
-                    return [(inner, ours) if extra is theirs else (theirs, inner)]
-        if _INPUT not in (theirs.kind, ours.kind):
-            self._say(f"{theirs.name!r} is {theirs.kind} in the file, and {ours} in the definition")
-            return paired_inputs(theirs, ours, self._labels)[0]
-        extra, whose = (theirs, "the file") if ours.kind == _INPUT else (ours, "the definition")
-        self._say(f"{extra}: only {whose} has it, first of all")
+        for extra, other, whose in (
+            (saved, built, "the file"),
+            (built, saved, "the definition"),
+        ):
+            for passed, inner in _layers_before(extra):
+                if _may_be_same(inner, other):
+                    self._report(
+                        f"{', '.join(map(str, passed))}: only {whose} has it, before {_followed_by(other)}"
+                    )
+                    return [(inner, built) if extra is saved else (saved, inner)]
+        if _INPUT not in (saved.kind, built.kind):
+            self._report(f"{saved.name!r} is {saved.kind} in the file, and {built} in the definition")
+            return paired_inputs(saved, built, self._labels)[0]
+        extra, whose = (saved, "the file") if built.kind == _INPUT else (built, "the definition")
+        self._report(f"{extra}: only {whose} has it, first of all")
         return ()
 
-    def _inputs_of(self, theirs: Layer, ours: Layer) -> Sequence[tuple[Layer, Layer]]:
-        pairs, complete = paired_inputs(theirs, ours, self._labels)
-        if not complete and _comparable(theirs, ours):
-            self._say(
-                f"{theirs}: called with {len(theirs.inputs)} tensors in the file, and with {len(ours.inputs)}"
+    def _inputs_of(self, saved: Layer, built: Layer) -> Sequence[tuple[Layer, Layer]]:
+        pairs, complete = paired_inputs(saved, built, self._labels)
+        if not complete and _comparable(saved, built):
+            self._report(
+                f"{saved}: called with {len(saved.inputs)} tensors in the file, and with {len(built.inputs)}"
                 " in the definition"
             )
         return pairs
 
-    def _compare_inputs(self, theirs: Layer, ours: Layer) -> None:
-        """Compare inputs: each stands for one other."""
-        a, b = self._labels.theirs(theirs), self._labels.ours(ours)
-        before = self._paired.setdefault(theirs, ours), self._paired.setdefault(ours, theirs)
-        if (a and b and a != b) or before != (ours, theirs):
-            self._say(f"{theirs}: the definition reads {ours.name!r} where the file reads this input")
+    def _compare_inputs(self, saved: Layer, built: Layer) -> None:
+        """Compare inputs: each corresponds to exactly one other."""
+        a, b = self._labels.of_file(saved), self._labels.of_definition(built)
+        before = (
+            self._paired.setdefault(saved, built),
+            self._paired.setdefault(built, saved),
+        )
+        if (a and b and a != b) or before != (built, saved):
+            self._report(f"{saved}: the definition reads {built.name!r} where the file reads this input")
 
-    def _compare_calls(self, theirs: Layer, ours: Layer) -> None:
-        """Compare the keywords of two calls, and whose weights the layers have."""
-        named, source = self._labels.theirs(theirs), self._labels.ours(ours)
+    def _compare_calls(self, saved: Layer, built: Layer) -> None:
+        """Compare the keywords of two calls, and the sources of the layers' weights."""
+        named, source = self._labels.of_file(saved), self._labels.of_definition(built)
         if named and source and named != source:
-            self._say(f"{theirs}: in its place the definition has {ours}, with the weights of {source!r}")
+            self._report(f"{saved}: in its place the definition has {built}, with the weights of {source!r}")
         if (
-            None in (theirs.called_with, ours.called_with)
-            or theirs.kind.startswith(_OPERATION)
-            or not _comparable(theirs, ours)
+            None in (saved.called_with, built.called_with)
+            or saved.kind.startswith(_OPERATION)
+            or not _comparable(saved, built)
         ):
             return
-        first, second = theirs.called_with or {}, ours.called_with or {}
+        first, second = saved.called_with or {}, built.called_with or {}
         for key in sorted({*first, *second}):
             a, b = first.get(key), second.get(key)
             if a != b:
-                self._differs(theirs, f"called with {key}", a, b)
+                self._report_setting(saved, f"called with {key}", a, b)
 
-    def compare_whole(self, theirs: Layer, ours: Layer) -> None:
-        """Compare two layers together with the activations that they end with."""
-        (first, a), (second, b) = with_ending(theirs), with_ending(ours)
-        if _alike(first, second):
+    def compare_with_activation(self, saved: Layer, built: Layer) -> None:
+        """Compare two layers and the activations that follow them."""
+        (first, a), (second, b) = with_ending(saved), with_ending(built)
+        if _may_be_same(first, second):
             self.compare(first, second)
             if not same_function(b, a):
-                self._differs(first, "activation", a, b)
+                self._report_setting(first, "activation", a, b)
 
-    def compare(self, theirs: Layer, ours: Layer) -> None:
-        """Compare what two layers of one place were made with."""
-        if theirs.kind == _INPUT:
+    def compare(self, saved: Layer, built: Layer) -> None:
+        """Compare the settings of two layers at the same place."""
+        if saved.kind == _INPUT:
             return
-        if not _comparable(theirs, ours):
-            self.result.uncertain.append(str(theirs))
+        if not _comparable(saved, built):
+            self.result.uncertain.append(str(saved))
             return
         self.result.compared += 1
-        if theirs.kind in ACTIVATIONS:
-            a, b = (layer_function(layer.kind, layer.settings) for layer in (theirs, ours))
+        if saved.kind in ACTIVATIONS:
+            a, b = (layer_function(layer.kind, layer.settings) for layer in (saved, built))
             if not same_function(a, b):
-                self._differs(theirs, "activation", a, b)
-            elif not same_axes(_softmax_axis(theirs), _softmax_axis(ours), ours.rank):
-                self._differs(theirs, "axis", _softmax_axis(theirs), _softmax_axis(ours))
+                self._report_setting(saved, "activation", a, b)
+            elif not same_axes(_softmax_axis(saved), _softmax_axis(built), built.rank):
+                self._report_setting(saved, "axis", _softmax_axis(saved), _softmax_axis(built))
             return
-        rank = ours.rank + (ours.kind in _ADDING) if ours.rank is not None else None
-        for key, a, b in differing_settings(theirs.kind, theirs.settings, ours.settings, rank):
-            self._differs(theirs, key, a, b)
-        self._compare_words(theirs, ours)
+        rank = built.rank + (built.kind in _ADDING) if built.rank is not None else None
+        for key, a, b in differing_settings(saved.kind, saved.settings, built.settings, rank):
+            self._report_setting(saved, key, a, b)
+        self._compare_words(saved, built)
 
-    def _compare_words(self, theirs: Layer, ours: Layer) -> None:
-        words = self._vocabularies.get(theirs.name, theirs.settings.get("vocabulary"))
-        drawn = ours.settings.get("vocabulary")
-        if isinstance(words, list | tuple) and isinstance(drawn, list):
-            a, b = _words(words, ours.settings), _words(drawn, ours.settings)
+    def _compare_words(self, saved: Layer, built: Layer) -> None:
+        file_words = self._vocabularies.get(saved.name, saved.settings.get("vocabulary"))
+        defined_words = built.settings.get("vocabulary")
+        if isinstance(file_words, list | tuple) and isinstance(defined_words, list):
+            a, b = _words(file_words, built.settings), _words(defined_words, built.settings)
             if a != b:
-                self._differs(theirs, "vocabulary", _difference(a, b), _difference(b, a))
+                self._report_setting(saved, "vocabulary", _difference(a, b), _difference(b, a))
 
-    def _differs(self, theirs: Layer, key: str, a: Any, b: Any) -> None:
+    def _report_setting(self, saved: Layer, key: str, a: Any, b: Any) -> None:
         a, b = (value.name if isinstance(value, Function) else value for value in (a, b))
-        self._say(f"{theirs}, {key}: {a!r:.120} in the file, and {b!r:.120} in the definition")
+        self._report(f"{saved}, {key}: {a!r:.120} in the file, and {b!r:.120} in the definition")
 
-    def _say(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         self.result.problems.append(f"layer {problem}")
 
 
-def _alike(theirs: Layer, ours: Layer) -> bool:
-    """Whether two layers may be the same one."""
-    kinds = {theirs.kind, ours.kind}
+def _may_be_same(saved: Layer, built: Layer) -> bool:
+    """Whether two layers may correspond."""
+    kinds = {saved.kind, built.kind}
     if _INPUT in kinds:
         return len(kinds) == 1
-    return len(kinds) == 1 or kinds <= ACTIVATIONS or kinds <= _SHAPES or not _comparable(theirs, ours)
+    return len(kinds) == 1 or kinds <= ACTIVATIONS or kinds <= _SHAPES or not _comparable(saved, built)
 
 
 def _softmax_axis(layer: Layer) -> Any:
-    """Of a layer that is a function the axis, which all but Softmax have last."""
+    """The axis of an activation layer: the last one, except for Softmax."""
     axis = layer.settings.get("axis") if layer.kind == "Softmax" else None
     return -1 if axis is None else axis
 
 
-def _comparable(theirs: Layer, ours: Layer) -> bool:
-    """Whether it is known what both do: an operation of another version, or of a function, is not."""
-    kinds = {theirs.kind, ours.kind}
-    operations = [kind.startswith(_OPERATION) for kind in (theirs.kind, ours.kind)]
+def _comparable(saved: Layer, built: Layer) -> bool:
+    """Whether both are known: an operation of another version, or of a function, is not."""
+    kinds = {saved.kind, built.kind}
+    operations = [kind.startswith(_OPERATION) for kind in (saved.kind, built.kind)]
     if all(operations) or not any(operations):
         return not kinds & _UNKNOWN and (len(kinds) == 1 or not kinds <= _SHAPES)
     return False
 
 
-def _crossed(theirs: Layer, ours: Layer) -> bool:
-    """Whether a layer and the one before it have changed places."""
-    if len(theirs.inputs) != 1 or len(ours.inputs) != 1:
+def _are_swapped(saved: Layer, built: Layer) -> bool:
+    """Whether a layer and the one before it are swapped."""
+    if len(saved.inputs) != 1 or len(built.inputs) != 1:
         return False
-    first, second = settled(theirs.inputs[0]), settled(ours.inputs[0])
-    return theirs.kind == second.kind and ours.kind == first.kind
+    first, second = active_layer(saved.inputs[0]), active_layer(built.inputs[0])
+    return saved.kind == second.kind and built.kind == first.kind
 
 
-def _passed(layer: Layer) -> Iterator[tuple[list[Layer], Layer]]:
-    """The layers that are looked past, and the one behind them."""
+def _layers_before(layer: Layer) -> Iterator[tuple[list[Layer], Layer]]:
+    """The layers to skip, and the layer before them."""
     passed: list[Layer] = []
     while len(passed) < _FURTHEST and len(layer.inputs) == 1 and layer.kind != _INPUT:
         passed.append(layer)
-        layer = settled(layer.inputs[0])
+        layer = active_layer(layer.inputs[0])
         yield passed, layer
 
 
-def _next_to(layer: Layer) -> str:
+def _followed_by(layer: Layer) -> str:
     return "all others" if layer.kind == _INPUT else f"what follows {layer}"
 
 
 def _words(words: Sequence[Any], settings: Mapping[str, Any]) -> list[str]:
-    """A vocabulary without what stands for no word, which not every way of saving keeps."""
+    """A vocabulary without its special tokens, which not every format keeps."""
     special = {str(settings.get("mask_token", "")), str(settings.get("oov_token", "[UNK]")), "", "[UNK]"}
-    found = [word.decode() if isinstance(word, bytes) else str(word) for word in words]
-    first = next((number for number, word in enumerate(found) if word not in special), len(found))
-    return found[first:]
+    texts = [word.decode() if isinstance(word, bytes) else str(word) for word in words]
+    first = next((number for number, word in enumerate(texts) if word not in special), len(texts))
+    return texts[first:]
 
 
-def _difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
-    place = next((n for n, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
+def _difference(words: Sequence[str], others: Sequence[str]) -> str:
+    place = next((n for n, pair in enumerate(zip(words, others, strict=False)) if pair[0] != pair[1]), None)
     if place is None:
-        return f"{len(ours)} words"
-    shown = ", ".join(ours[place : place + _MOST_WORDS])
-    return f"{len(ours)} words, number {place} and on {shown}"
+        return f"{len(words)} words"
+    examples = ", ".join(words[place : place + _MOST_WORDS])
+    return f"{len(words)} words, number {place} and on {examples}"

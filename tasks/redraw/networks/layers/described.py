@@ -1,4 +1,4 @@
-"""The layers that a file's configuration describes; nothing of it is ever built or called."""
+"""Read the layers in a file's configuration, without building or calling any of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_LAYERS = 20_000
 _LISTS = ("Functional", "Sequential", "Model")
 _TENSOR = "__keras_tensor__"
 
-# Which output of which call: a layer's name, the number of its call, and that of the output.
+# An output of a call: a layer's name, the number of its call, and the number of the output.
 _Reference = tuple[str, int, int]
 _Call = tuple[str, int]
 _OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
@@ -29,14 +29,14 @@ def read_model(config: Mapping[str, Any], *, keras_2: bool) -> Model:
     """Read a model's configuration.
 
     Args:
-        config: What Keras writes of a model: `class_name` and `config`. It may be anybody's.
-        keras_2: Whether Keras 2 wrote it, in which some names mean something else.
+        config: `class_name` and `config` that Keras writes; not trusted.
+        keras_2: Whether Keras 2 wrote it; some names have another meaning there.
 
     Returns:
-        Its layers, with those of models in it; without calls of a model that is a class of its own.
+        Its layers, including those of inner models; without calls if the model is a custom class.
 
     Raises:
-        Unreadable: It is not what Keras writes, or far too large.
+        Unreadable: Keras does not write such a configuration, or it is far too large.
     """
     try:
         return _Reader(keras_2).read(config)
@@ -52,14 +52,14 @@ class _Reader:
 
     def read(self, config: Mapping[str, Any]) -> Model:
         if not _is_list_of_layers(config):
-            self._list(config)
-            own = self._made({**config, "config": {"name": "model", **config["config"]}}, ())
+            self._list_layers(config)
+            own = self._make_layer({**config, "config": {"name": "model", **config["config"]}}, ())
             return Model(layers=tuple(self._layers), own=own)
         outputs = self._run(config, None)
         return Model(layers=tuple(self._layers), outputs=tuple(outputs), inputs=tuple(self._inputs))
 
-    def _list(self, config: Any) -> None:
-        """The layers of a model whose calls are not in its configuration."""
+    def _list_layers(self, config: Any) -> None:
+        """List the layers of a model whose configuration has no calls."""
         for item in _dicts_in(config):
             settings = item.get("config")
             if isinstance(settings, dict) and isinstance(settings.get("name"), str) and "class_name" in item:
@@ -76,7 +76,7 @@ class _Reader:
         last = list(inputs) if inputs else []
         for item in layers:
             if item["class_name"] != "InputLayer":
-                last = self._called(item, last)
+                last = self._call(item, last)
             elif not last:
                 last = self._inputs = [self._layer(item, ())]
         return last
@@ -94,31 +94,31 @@ class _Reader:
                     continue
                 needs = list(_references(node))
                 if all(need[:2] in made for need in needs):
-                    made[call] = self._called(
-                        item, [layer for need in needs for layer in _taken(made, need)], node
+                    made[call] = self._call(
+                        item, [layer for need in needs for layer in _outputs(made, need)], node
                     )
                 else:
                     waiting.append((item, call, node))
             if len(waiting) == len(pending):
-                raise Unreadable(f"layer {waiting[0][1][0]!r} is called with what nothing makes")
+                raise Unreadable(f"layer {waiting[0][1][0]!r} is called with a tensor that no layer returns")
             pending = waiting
         if inputs is None:
             self._inputs = [layer for call in begins for layer in made[call]]
-        return [layer for need in _references(settings["output_layers"]) for layer in _taken(made, need)]
+        return [layer for need in _references(settings["output_layers"]) for layer in _outputs(made, need)]
 
-    def _called(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> list[Layer]:
+    def _call(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> list[Layer]:
         return self._run(item, inputs) if _is_list_of_layers(item) else [self._layer(item, inputs, node)]
 
     def _layer(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> Layer:
         if len(self._layers) >= _MOST_LAYERS:
             raise Unreadable(f"it has more than {_MOST_LAYERS} calls of layers")
-        self._layers.append(self._made(item, inputs, node))
+        self._layers.append(self._make_layer(item, inputs, node))
         return self._layers[-1]
 
-    def _made(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> Layer:
+    def _make_layer(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> Layer:
         settings = self._settings(item["config"])
         kind = canonical_kind(str(item["class_name"]))
-        # Keras 3 leaves modules out of HDF5 files, where an operation is what cannot be trained.
+        # Keras 3 omits modules in HDF5 files; there an operation is an entry without `trainable`.
         bare = not self._keras_2 and node is not None and not {"module", "trainable"} & {*item, *settings}
         if kind in _OPERATIONS or ".ops." in str(item.get("module")) or bare:
             kind, settings = self._operation(kind, settings, node)
@@ -130,13 +130,17 @@ class _Reader:
         )
 
     def _operation(self, kind: str, settings: Mapping[str, Any], node: Any) -> tuple[str, dict[str, Any]]:
-        """What an operation is, and what it is made and called with."""
+        """The kind of an operation, and its settings and arguments."""
         if self._keras_2:
-            known = operation_of_keras_2(settings.get("function"), node) if node else None
-            return (f"operation {known[0]}", {"arguments": known[1]}) if known else (f"operation {kind}", {})
+            operation = operation_of_keras_2(settings.get("function"), node) if node else None
+            return (
+                (f"operation {operation[0]}", {"arguments": operation[1]})
+                if operation
+                else (f"operation {kind}", {})
+            )
         own = {key: value for key, value in settings.items() if key not in ("name", "dtype")}
-        called = [item for key in ("args", "kwargs") for item in constants(node[key])]
-        return f"operation {kind}", {**own, "arguments": called}
+        arguments = [item for key in ("args", "kwargs") for item in constants(node[key])]
+        return f"operation {kind}", {**own, "arguments": arguments}
 
     def _settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {key: self._value(key, value) for key, value in settings.items()}
@@ -154,9 +158,9 @@ class _Reader:
                 return layer_function(value["class_name"], settings)
             return {"class_name": value["class_name"], "config": settings}
         if isinstance(value, dict) and isinstance(value.get("items"), list):
-            return [self._value("", item) for item in value["items"]]  # a tuple, as a SavedModel has it
+            return [self._value("", item) for item in value["items"]]  # a tuple in a SavedModel
         if isinstance(value, dict) and value.get("type") == "ndarray":
-            return value.get("value")  # a number, as Keras wrote it before 2.3
+            return value.get("value")  # a number in Keras before 2.3
         if isinstance(value, list):
             return [self._value("", item) for item in value]
         return value
@@ -165,7 +169,7 @@ class _Reader:
 def _is_list_of_layers(item: Mapping[str, Any]) -> bool:
     settings = item.get("config")
     if item.get("class_name") == "Sequential" and isinstance(settings, list):
-        return True  # as Keras wrote it before 2.3
+        return True  # the form before Keras 2.3
     return (
         isinstance(settings, dict)
         and "layers" in settings
@@ -173,8 +177,8 @@ def _is_list_of_layers(item: Mapping[str, Any]) -> bool:
     )
 
 
-def _taken(made: Mapping[_Call, Sequence[Layer]], need: _Reference) -> list[Layer]:
-    """The output of a call that is needed; a layer with one of its own stands for all of its outputs."""
+def _outputs(made: Mapping[_Call, Sequence[Layer]], need: _Reference) -> list[Layer]:
+    """The referenced output of a call; a single layer stands for all of its outputs."""
     outputs, number = made[need[:2]], need[2]
     if len(outputs) == 1:
         return [nth_output(outputs[0], number)]
@@ -182,24 +186,24 @@ def _taken(made: Mapping[_Call, Sequence[Layer]], need: _Reference) -> list[Laye
 
 
 def _planned(layers: Any, outputs: Any) -> Iterator[tuple[Any, _Call, Any]]:
-    """Every call: its layer, its name and number, and the node that says what it is called with."""
+    """Every call: its layer, its name and number, and the node with its arguments."""
     used = [*_references([item.get("inbound_nodes") for item in layers]), *_references(outputs)]
     for item in layers:
         name, nodes = str(item.get("name") or item["config"]["name"]), item.get("inbound_nodes") or [None]
-        # A model's own inputs may be counted as its first call.
-        last = max((number for known, number, _ in used if known == name), default=0)
+        # A model's own inputs may count as its first call.
+        last = max((number for other, number, _ in used if other == name), default=0)
         first = max(0, last + 1 - len(nodes)) if _is_list_of_layers(item) else 0
         for number, node in enumerate(nodes, first):
             yield item, (name, number), node
 
 
 def _references(node: Any) -> Iterator[_Reference]:
-    """The tensors that a node's arguments, or a model's inputs and outputs, are."""
+    """The tensors in a node's arguments, or in a model's inputs and outputs."""
     if isinstance(node, list | tuple):
         if _is_reference(node):
             yield node[0], node[1], node[2]
         for item in node:
-            # Keras 2 has the keywords of a call behind its first tensor.
+            # Keras 2 writes the keywords of a call after its first tensor.
             yield from (
                 _of_keywords(item) if isinstance(item, dict) and _begins_call(node) else _references(item)
             )
@@ -225,7 +229,7 @@ def _begins_call(node: Sequence[Any]) -> bool:
 
 
 def _keywords(node: Any) -> Iterator[tuple[str, Any]]:
-    """The keywords of a call, wherever a version of Keras puts them."""
+    """The keywords of a call, in the form of any version of Keras."""
     if isinstance(node, dict):
         yield from (node["kwargs"] if isinstance(node.get("kwargs"), dict) else node).items()
     elif isinstance(node, list | tuple):

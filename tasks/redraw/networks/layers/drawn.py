@@ -1,4 +1,4 @@
-"""The layers that a definition draws, described as a file describes its own."""
+"""Describe the layers that a definition builds, in the same form as those of a file."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ def describe_network(network: Any) -> Model:
     """Describe a network's layers.
 
     Args:
-        network: Keras model or `tf.Module`, called at least once; its variables may have no memory.
+        network: Keras model or `tf.Module` that was called at least once; its variables may have no memory.
 
     Returns:
-        Its layers; with their calls where Keras knows them.
+        Its layers, with their calls if Keras knows them.
     """
-    functional, every = functional_of(network), tuple(_described(layer, ()) for layer in layers_of(network))
+    functional, every = (
+        functional_of(network),
+        tuple(_describe(layer, ()) for layer in layers_of(network)),
+    )
     if functional is None:
-        own = _described(network, ()) if isinstance(network, keras.Model) else None
+        own = _describe(network, ()) if isinstance(network, keras.Model) else None
         return Model(layers=every, own=own, every=every)
     walk = _Walk()
     inputs = [
-        _described(tensor._keras_history.operation, ()) for tensor in keras.tree.flatten(functional.inputs)
+        _describe(tensor._keras_history.operation, ()) for tensor in keras.tree.flatten(functional.inputs)
     ]
     outputs = walk.run(functional, inputs)
     return Model(
@@ -56,15 +59,15 @@ class _Walk:
         made = {id(tensor): inputs[min(n, len(inputs) - 1)] for n, tensor in enumerate(begins)}
         for call in calls_of(functional):
             called_with = [made[id(tensor)] for tensor in _arguments(call) if id(tensor) in made]
-            made.update(self._called(call, called_with))
+            made.update(self._call(call, called_with))
         return [made[id(tensor)] for tensor in keras.tree.flatten(functional.outputs)]
 
-    def _called(self, call: Any, inputs: Sequence[Layer]) -> dict[int, Layer]:
+    def _call(self, call: Any, inputs: Sequence[Layer]) -> dict[int, Layer]:
         inner = functional_of(call.operation)
         if inner is not None:
             outputs = self.run(inner, inputs)
         else:
-            layer = _described(call.operation, inputs, call)
+            layer = _describe(call.operation, inputs, call)
             layer.merges_masks = merges_masks(call)
             self.layers.append(layer)
             outputs = [nth_output(layer, number) for number in range(len(call.outputs))]
@@ -81,7 +84,7 @@ def _rank_of_first(call: Call) -> int | None:
     return next((len(item.shape) for item in _arguments(call) if hasattr(item, "shape")), None)
 
 
-def _described(layer: Any, inputs: Sequence[Layer], call: Call | None = None) -> Layer:
+def _describe(layer: Any, inputs: Sequence[Layer], call: Call | None = None) -> Layer:
     kind, settings = canonical_kind(type(layer).__name__), _settings(layer)
     if not isinstance(layer, keras.layers.Layer):
         own = {key: value for key, value in settings.items() if key not in ("name", "dtype")}
@@ -101,8 +104,8 @@ def _described(layer: Any, inputs: Sequence[Layer], call: Call | None = None) ->
 def _settings(layer: Any) -> dict[str, Any]:
     try:
         settings = dict(layer.get_config())
-    except Exception as err:  # a layer's own code may fail in any way; it says nothing then
-        logger.info("layer %s: says nothing of its settings (%s)", layer.name, type(err).__name__)
+    except Exception as err:  # a layer's own code may fail in any way
+        logger.info("layer %s: has no settings (%s)", layer.name, type(err).__name__)
         return {}
     described = {key: _value(key, value, getattr(layer, key, None)) for key, value in settings.items()}
     if hasattr(layer, "get_vocabulary"):

@@ -1,4 +1,4 @@
-"""A layer of a Keras model as far as it says how answers are computed: a value, not a layer that runs."""
+"""A description of a layer of a Keras model: a plain value, not a layer that runs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,38 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# What does nothing while nobody trains.
-PASSING = frozenset({
-    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
-    "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity", "RandomFlip",
-    "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness",
-    "RandomSharpness", "RandomHue", "RandomShear", "RandomSaturation", "RandomColorJitter",
-    "RandomGrayscale", "RandomPerspective", "RandomInvert", "RandomErasing", "RandomGaussianBlur",
-    "RandomPosterization", "RandomColorDegeneration",
-})  # fmt: skip
+# Layers that do nothing at inference.
+PASSING = frozenset(
+    {
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+        "AlphaDropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "ActivityRegularization",
+        "Identity",
+        "RandomFlip",
+        "RandomRotation",
+        "RandomZoom",
+        "RandomTranslation",
+        "RandomContrast",
+        "RandomBrightness",
+        "RandomSharpness",
+        "RandomHue",
+        "RandomShear",
+        "RandomSaturation",
+        "RandomColorJitter",
+        "RandomGrayscale",
+        "RandomPerspective",
+        "RandomInvert",
+        "RandomErasing",
+        "RandomGaussianBlur",
+        "RandomPosterization",
+        "RandomColorDegeneration",
+    }
+)
 _KINDS = {
     "Functional": "Model",
     "Sequential": "Model",
@@ -30,10 +53,10 @@ class Function:
     """A function of a layer, such as its activation.
 
     Attributes:
-        name: What it is called.
-        values: Its answers to the numbers of `functions.GRID`; empty where it cannot be asked.
-        call: The function itself, where it can be asked.
-        default: Whether it is Keras' own sigmoid, which gates have that are given no function.
+        name: Its name.
+        values: Its values at `functions.GRID`; empty if it cannot be called.
+        call: The function itself, if it can be called.
+        default: Whether it is Keras' own sigmoid, the default of gates.
     """
 
     name: str
@@ -47,13 +70,13 @@ class Layer:
     """One call of a layer.
 
     Attributes:
-        name: The layer's.
-        kind: Its class, without the names that Keras has given the same class.
-        settings: What it was made with, as JSON has it, functions as `Function`.
-        inputs: What it is called with.
-        called_with: The keywords of its call that change what it does; None where calls are not known.
-        rank: How many dimensions its first input has; None where nobody knows.
-        merges_masks: Whether some of its inputs have a mask and others another one, or none.
+        name: The layer's name.
+        kind: Its class, under one name if Keras has several for it.
+        settings: Its settings from JSON, with functions as `Function`.
+        inputs: The layers whose outputs it is called with.
+        called_with: The keywords of its call that change what it does; None if calls are not known.
+        rank: The number of dimensions of its first input; None if it is unknown.
+        merges_masks: Whether its inputs have different masks, or only some have one.
     """
 
     name: str
@@ -73,12 +96,12 @@ class Model:
     """A model's layers.
 
     Attributes:
-        layers: Every layer, those of models in it included, in the order of their calls.
-        outputs: What its outputs are made by; none where the calls are not known.
-        inputs: Its inputs, in their order; none where the calls are not known.
-        listed: Whether its outputs are a list, which is asked by numbers.
-        own: The model itself, of a class with a call of its own: what it was made with.
-        every: The layers at any depth, those that layers hold included, without their calls.
+        layers: Every layer, including those of inner models, in the order of their calls.
+        outputs: The layers that return its outputs; empty if the calls are not known.
+        inputs: Its inputs, in their order; empty if the calls are not known.
+        listed: Whether its outputs are a list, which has no names.
+        own: The model itself with its settings, if it is a custom class.
+        every: The layers at any depth, including those inside of layers, without their calls.
     """
 
     layers: tuple[Layer, ...]
@@ -90,13 +113,13 @@ class Model:
 
 
 def nth_output(layer: Layer, number: int) -> Layer:
-    """What stands for one of the outputs of a layer: itself for the first one."""
+    """A layer that stands for one of the outputs of a layer; itself for the first one."""
     if not number:
         return layer
     return Layer(name=layer.name, kind=f"output {number}", inputs=(layer,))
 
 
 def canonical_kind(name: str) -> str:
-    """A class by the one name that is used here."""
-    name = name.rpartition(">")[2]  # behind the package that its author registered it under
+    """The name that is used here for a class."""
+    name = name.rpartition(">")[2]  # after the package that it was registered under
     return _KINDS.get(name, name)

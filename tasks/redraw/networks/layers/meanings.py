@@ -1,6 +1,6 @@
-"""What Keras 2 and Keras 3 call alike and compute otherwise, where a file's configuration does not say it.
+"""Find names that mean different computations in Keras 2 and Keras 3, for files without a configuration.
 
-Found by asking every layer and activation of both, with their defaults and in use with masks.
+The differences were found by running every layer and activation of both, with defaults and with masks.
 """
 
 from __future__ import annotations
@@ -15,34 +15,71 @@ from redraw.networks.layers.layer import Function, Layer, Model
 
 _CONVOLVED = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _GATED = ("LSTM", "GRU")
-# Those of LSTM and GRU are theirs; others are named with the layer that they are in.
+# The cells of LSTM and GRU belong to these; others have the name of their layer.
 _CELLS = ("LSTMCell", "GRUCell")
-# Their layers are among all layers, too.
+# Their layers are also among all layers.
 _LISTED = ("Bidirectional", "Model", "Functional", "Sequential")
 _GATE = "recurrent_activation"
 _CLIPPED = "lambda x: tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0)"
-# The layers of Keras that ask nothing of a mask: they pass it on, or end it.
-_MASKLESS = frozenset({
-    "Dense", "EinsumDense", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Dropout", "Identity",
-    "LayerNormalization", "BatchNormalization", "GroupNormalization", "UnitNormalization", "Rescaling",
-    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Masking",
-    "Flatten", "Reshape", "Permute", "RepeatVector", "Conv1D", "Conv2D", "SeparableConv1D", "Embedding",
-    "GlobalMaxPooling1D", "MaxPooling1D", "AveragePooling1D", "SpatialDropout1D", "GaussianNoise",
-    "GaussianDropout", "ActivityRegularization", "ZeroPadding1D", "Cropping1D", "UpSampling1D",
-})  # fmt: skip
+# The layers of Keras that do not use a mask: they pass it on, or end it.
+_MASKLESS = frozenset(
+    {
+        "Dense",
+        "EinsumDense",
+        "Activation",
+        "ReLU",
+        "LeakyReLU",
+        "ELU",
+        "PReLU",
+        "Dropout",
+        "Identity",
+        "LayerNormalization",
+        "BatchNormalization",
+        "GroupNormalization",
+        "UnitNormalization",
+        "Rescaling",
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Average",
+        "Maximum",
+        "Minimum",
+        "Concatenate",
+        "Dot",
+        "Masking",
+        "Flatten",
+        "Reshape",
+        "Permute",
+        "RepeatVector",
+        "Conv1D",
+        "Conv2D",
+        "SeparableConv1D",
+        "Embedding",
+        "GlobalMaxPooling1D",
+        "MaxPooling1D",
+        "AveragePooling1D",
+        "SpatialDropout1D",
+        "GaussianNoise",
+        "GaussianDropout",
+        "ActivityRegularization",
+        "ZeroPadding1D",
+        "Cropping1D",
+        "UpSampling1D",
+    }
+)
 
 
-def other_meanings(drawn: Model, writer: Writer) -> Iterator[str]:
-    """Find what is drawn by a name or default that means something else to what wrote the weights.
+def other_meanings(model: Model, writer: Writer) -> Iterator[str]:
+    """Find names or defaults that mean something else in the Keras that wrote the weights.
 
     Args:
-        drawn: What the definition draws, with Keras 3.
-        writer: What wrote the checkpoint, which describes no layers; it may not be Keras 3.
+        model: The model that the definition builds with Keras 3.
+        writer: The writer of the checkpoint, which does not describe layers; not Keras 3.
 
     Yields:
-        What is unclear, each naming layer and setting, and what to write.
+        A message for each, with layer, setting, and what to write.
     """
-    for layer in drawn.every:
+    for layer in model.every:
         if layer.kind in _LISTED:
             continue
         for key, kind, settings in _parts(layer.kind, layer.settings):
@@ -64,24 +101,24 @@ def other_meanings(drawn: Model, writer: Writer) -> Iterator[str]:
                 )
 
 
-def other_masks(drawn: Model) -> Iterator[str]:
-    """Find layers that merge masks, which Keras 2 and Keras 3 do otherwise, for one that asks for the mask.
+def other_masks(model: Model) -> Iterator[str]:
+    """Find layers that use a merged mask, which Keras 2 and Keras 3 compute differently.
 
     Args:
-        drawn: What the definition draws, with Keras 3, of a file that Keras 3 did not write.
+        model: The model that the definition builds with Keras 3, for a file that Keras 3 did not write.
 
     Yields:
-        What differs, each naming both layers, and what to write.
+        A message for each, with both layers, and what to write.
     """
-    reached: dict[Layer, Layer] = {}
-    for layer in drawn.layers:
-        origin = next((reached[item] for item in layer.inputs if item in reached), None)
+    origins: dict[Layer, Layer] = {}
+    for layer in model.layers:
+        origin = next((origins[item] for item in layer.inputs if item in origins), None)
         if layer.merges_masks:
             origin = layer
         if origin is None:
             continue
         if layer.kind in _MASKLESS or layer is origin:
-            reached[layer] = origin
+            origins[layer] = origin
         else:
             yield (
                 f"layer {origin}: its inputs have different masks, or only some have one; of these Keras 3,"
@@ -91,14 +128,14 @@ def other_masks(drawn: Model) -> Iterator[str]:
 
 
 def _clipped(layer: Layer) -> str:
-    """What to write; of a function without a registered name Bidirectional makes another, or fails."""
+    """The code to write; Bidirectional changes or refuses a function without a registered name."""
     if not layer.name.startswith(("forward_", "backward_")):
         return _CLIPPED
     return f"{_CLIPPED} as a function with keras.saving.register_keras_serializable()"
 
 
 def _parts(kind: str, settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str, Any]]:
-    """A layer's settings, and those of the layers in it."""
+    """A layer's settings, and those of its inner layers."""
     yield before, kind, settings
     for key, value in settings.items():
         for item in value if isinstance(value, list) else (value,):

@@ -1,4 +1,4 @@
-"""Which layers of a file and a definition belong together: by places, and by whose weights they have."""
+"""Pair the layers of a file and a definition, by their places and by the sources of their weights."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from redraw.compat.keras import container_name
 from redraw.networks.layers.functions import ACTIVATIONS
 from redraw.networks.layers.layer import PASSING, Function, Layer, Model
 
-# Where the order of what is called does not change an answer.
+# Layers whose result does not depend on the order of their inputs.
 _COMMUTATIVE = {"Add", "Multiply", "Average", "Maximum", "Minimum", "operation Add", "operation Multiply"}
-# What may follow the last layer with weights.
+# Layers that may follow the last layer with weights.
 _ENDS = {*ACTIVATIONS, "Rescaling"}
 _LINEAR = Function(name="linear")
-# What takes its second input for a third that is not given.
+# Layers that use their second input as the third if that is missing.
 _ATTENTION = {"Attention", "AdditiveAttention", "MultiHeadAttention", "GroupedQueryAttention"}
 _QUERY_AND_VALUE = 2
-# Before Keras 3 was released its layers lay below another name.
+# The group of the layers before Keras 3 was released.
 _EARLY_LAYERS = "_layer_checkpoint_dependencies"
-# What Keras calls inputs that nobody named.
+# Keras' names of unnamed inputs.
 _AUTOMATIC = re.compile(r"input_layer(_\d+)?|input_\d+|keras_tensor(_\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Whose weights layers have.
+    """The sources of layers' weights.
 
     Attributes:
-        sources: Drawn layer's name to that of the file's layer whose weights it has.
-        layers: Names that stand in those of the file's weights; None where nobody knows.
+        sources: Defined layer's name to the name of the file's layer whose weights it has.
+        layers: The parts of the names of the file's weights; None if they are unknown.
     """
 
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -41,31 +41,31 @@ class Weights:
 
 
 def weights_from(served: Iterable[tuple[str, str]], source: CheckpointSource) -> Weights:
-    """Find out whose weights layers have.
+    """Find the sources of layers' weights.
 
     Args:
-        served: Each served variable, and the key of the checkpoint that it came from.
+        served: Each served variable, and its key in the checkpoint.
         source: The checkpoint.
 
     Returns:
-        Those of layers that take all of one; none where the file names no variables.
+        The sources of layers that take all weights from one layer; empty if the file names no variables.
     """
     names = {key: name for name, key in names_in(source)}
-    found: dict[str, set[str]] = {}
+    sources: dict[str, set[str]] = {}
     for variable, key in served:
-        ours, theirs = _layer_of(variable), _layer_of(names.get(key, ""))
-        if ours and theirs:
-            found.setdefault(ours, set()).add(theirs)
+        built, saved = _layer_of(variable), _layer_of(names.get(key, ""))
+        if built and saved:
+            sources.setdefault(built, set()).add(saved)
     return Weights(
-        sources={ours: next(iter(theirs)) for ours, theirs in found.items() if len(theirs) == 1},
+        sources={built: next(iter(saved)) for built, saved in sources.items() if len(saved) == 1},
         layers=frozenset(part for name in names.values() for part in name.split("/")) if names else None,
     )
 
 
 def names_in(source: CheckpointSource) -> Iterator[tuple[str, str]]:
-    """Every variable's own name in a checkpoint with an object graph, and its key.
+    """The own name and the key of every variable in a checkpoint with an object graph.
 
-    Keras 2 and early Keras 3 leave names out of archives: there the configuration says whose folder is whose.
+    Keras 2 and early Keras 3 omit names in archives; there the configuration gives each folder's layer.
 
     Args:
         source: The checkpoint.
@@ -78,12 +78,12 @@ def names_in(source: CheckpointSource) -> Iterator[tuple[str, str]]:
         for tensor in node.variables():
             folder, unnamed, number = tensor.key.partition("/vars/")
             layer = named.get(folder.replace(_EARLY_LAYERS, "layers"))
-            known = layer if unnamed and tensor.full_name == f"vars/{number}" else None
-            yield f"{known}/{number}" if known else tensor.full_name, tensor.key
+            named_layer = layer if unnamed and tensor.full_name == f"vars/{number}" else None
+            yield f"{named_layer}/{number}" if named_layer else tensor.full_name, tensor.key
 
 
 def _folders(model: Any, at: str) -> Iterator[tuple[str, str]]:
-    """Each layer's folder in an archive, as Keras counts those of one class, and the layer's name."""
+    """Each layer's folder in an archive, which Keras numbers by class, and the layer's name."""
     inner = model.get("config") if isinstance(model, dict) else None
     layers = inner.get("layers") if isinstance(inner, dict) else None
     used: dict[str, int] = {}
@@ -99,45 +99,45 @@ def _layer_of(variable: str) -> str:
 
 
 class Labels:
-    """What layers of both models are known by, apart from what they do: an input, or whose weights they have.
+    """Labels of layers of both models: an input's name, or the source of their weights.
 
     Args:
-        described: What the file says.
-        drawn: What the definition draws.
-        weights: Whose weights layers have.
+        saved_model: The model in the file.
+        built_model: The model that the definition builds.
+        weights: The sources of the layers' weights.
     """
 
-    def __init__(self, described: Model, drawn: Model, weights: Weights) -> None:
+    def __init__(self, saved_model: Model, built_model: Model, weights: Weights) -> None:
         self.weights = weights
         self._sources, self._weighted = weights.sources, set(weights.sources.values())
-        self._inputs = dict(_labelled_inputs(described.inputs, drawn.inputs))
+        self._inputs = dict(_labelled_inputs(saved_model.inputs, built_model.inputs))
 
-    def theirs(self, layer: Layer) -> str:
-        """A label of a layer of the file; empty where there is none."""
+    def of_file(self, layer: Layer) -> str:
+        """The label of a layer of the file; empty if there is none."""
         return self._inputs.get(layer) or (layer.name if layer.name in self._weighted else "")
 
-    def ours(self, layer: Layer) -> str:
-        """A label of a layer that is drawn; empty where there is none."""
+    def of_definition(self, layer: Layer) -> str:
+        """The label of a layer of the definition; empty if there is none."""
         return self._inputs.get(layer) or self._sources.get(layer.name, "")
 
 
-def _labelled_inputs(theirs: Sequence[Layer], ours: Sequence[Layer]) -> Iterable[tuple[Layer, str]]:
-    """The inputs by their names; where nobody gave them any, by their order."""
-    if {layer.name for layer in theirs} == {layer.name for layer in ours}:
-        return [(layer, f"input {layer.name}") for layer in (*theirs, *ours)]
-    if len(theirs) == len(ours) and all(_AUTOMATIC.fullmatch(layer.name) for layer in (*theirs, *ours)):
-        return [(layer, f"input {n}") for layers in (theirs, ours) for n, layer in enumerate(layers)]
+def _labelled_inputs(saved: Sequence[Layer], built: Sequence[Layer]) -> Iterable[tuple[Layer, str]]:
+    """Label inputs by their names or, if these are automatic, by their order."""
+    if {layer.name for layer in saved} == {layer.name for layer in built}:
+        return [(layer, f"input {layer.name}") for layer in (*saved, *built)]
+    if len(saved) == len(built) and all(_AUTOMATIC.fullmatch(layer.name) for layer in (*saved, *built)):
+        return [(layer, f"input {n}") for layers in (saved, built) for n, layer in enumerate(layers)]
     return []
 
 
-def settled(layer: Layer) -> Layer:
-    """The layer before those that do nothing.
+def active_layer(layer: Layer) -> Layer:
+    """Skip layers that do nothing.
 
     Args:
         layer: A layer.
 
     Returns:
-        Itself, where it does something.
+        The first layer, from this one towards the inputs, that does something.
     """
     while len(layer.inputs) == 1 and _does_nothing(layer):
         layer = layer.inputs[0]
@@ -151,26 +151,26 @@ def _does_nothing(layer: Layer) -> bool:
     return (layer.kind in PASSING and training is not True) or linear
 
 
-def paired_inputs(theirs: Layer, ours: Layer, labels: Labels) -> tuple[list[tuple[Layer, Layer]], bool]:
-    """Pair what two layers are called with.
+def paired_inputs(saved: Layer, built: Layer, labels: Labels) -> tuple[list[tuple[Layer, Layer]], bool]:
+    """Pair the inputs of two layers.
 
     Args:
-        theirs: The file's.
-        ours: The definition's, of the same place.
-        labels: What layers are known by.
+        saved: The layer in the file.
+        built: The definition's layer at the same place.
+        labels: The layers' labels.
 
     Returns:
-        The pairs, and whether both have as many.
+        The pairs, and whether both have the same number of inputs.
     """
-    first, second = _complete(theirs), _complete(ours)
+    first, second = _complete(saved), _complete(built)
     if len(first) != len(second):
         return list(zip(first, second, strict=False)), False
-    if theirs.kind in _COMMUTATIVE:
-        # The one that has the same layers below it; of several, the first.
-        marks = [(layer, _mark(layer, labels, drawn=True)) for layer in second]
+    if saved.kind in _COMMUTATIVE:
+        # Choose the first one that has the same layers before it.
+        marks = [(layer, _mark(layer, labels, defined=True)) for layer in second]
         ordered = []
         for layer in first:
-            mark = _mark(layer, labels, drawn=False)
+            mark = _mark(layer, labels, defined=False)
             chosen = next((pair for pair in marks if pair[1] == mark), None)
             chosen = chosen or next((pair for pair in marks if _kinds(pair[1]) == _kinds(mark)), marks[0])
             marks.remove(chosen)
@@ -184,12 +184,12 @@ def _complete(layer: Layer) -> list[Layer]:
     return [*inputs, inputs[1]] if layer.kind in _ATTENTION and len(inputs) == _QUERY_AND_VALUE else inputs
 
 
-def _mark(layer: Layer, labels: Labels, *, drawn: bool) -> tuple[tuple[str, str], ...]:
-    """Kinds and labels of the layers that lead to a layer, as far as there is one way."""
+def _mark(layer: Layer, labels: Labels, *, defined: bool) -> tuple[tuple[str, str], ...]:
+    """Kinds and labels of the layers before a layer, up to one with several inputs."""
     marks = []
     while True:
-        layer = settled(layer)
-        marks.append((layer.kind, labels.ours(layer) if drawn else labels.theirs(layer)))
+        layer = active_layer(layer)
+        marks.append((layer.kind, labels.of_definition(layer) if defined else labels.of_file(layer)))
         if len(layer.inputs) != 1:
             return tuple(marks)
         layer = layer.inputs[0]
@@ -199,27 +199,27 @@ def _kinds(mark: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(kind for kind, _ in mark)
 
 
-def paired_outputs(described: Model, drawn: Model, labels: Labels) -> Iterator[tuple[Layer, Layer]]:
-    """What makes the outputs of both: by place, or by name if a definition serves a part of a model."""
-    theirs, named = described.outputs, _by_own_name(described.layers)
-    for number, layer in enumerate(drawn.outputs):
+def paired_outputs(saved_model: Model, built_model: Model, labels: Labels) -> Iterator[tuple[Layer, Layer]]:
+    """Pair the layers of the outputs: by place, or by name if a definition serves a part of a model."""
+    saved, named = saved_model.outputs, _by_own_name(saved_model.layers)
+    for number, layer in enumerate(built_model.outputs):
         place = (
-            theirs[number] if len(theirs) == len(drawn.outputs) else theirs[0] if len(theirs) == 1 else None
+            saved[number] if len(saved) == len(built_model.outputs) else saved[0] if len(saved) == 1 else None
         )
-        label = "" if drawn.listed else labels.ours(settled(layer))
-        place = next((item for item in theirs if label and labels.theirs(settled(item)) == label), place)
-        same = named.get(settled(layer).name)
-        if place is not None and (same is None or not _is_cut(settled(place), same, labels)):
+        label = "" if built_model.listed else labels.of_definition(active_layer(layer))
+        place = next((item for item in saved if label and labels.of_file(active_layer(item)) == label), place)
+        same = named.get(active_layer(layer).name)
+        if place is not None and (same is None or not _is_cut(active_layer(place), same, labels)):
             yield place, layer
         elif same is not None:
             yield same, layer
 
 
 def _is_cut(place: Layer, same: Layer, labels: Labels) -> bool:
-    """Whether a model goes on after one of its layers, with more than a function and what is not served."""
+    """Whether a model continues after one of its layers, with served layers that have weights."""
     while place is not same and place.kind in _ENDS and len(place.inputs) == 1:
-        place = settled(place.inputs[0])
-    if place is same or place.name == same.name or labels.theirs(place):
+        place = active_layer(place.inputs[0])
+    if place is same or place.name == same.name or labels.of_file(place):
         return False
     return labels.weights.layers is None or any(
         layer.name in labels.weights.layers for layer in _between(place, same)
@@ -227,29 +227,29 @@ def _is_cut(place: Layer, same: Layer, labels: Labels) -> bool:
 
 
 def _between(place: Layer, same: Layer) -> Iterator[Layer]:
-    """The layers that lead to a layer and do not lead to another one."""
-    before, seen = set(_leading_to(same, set())), set[Layer]()
-    return (layer for layer in _leading_to(place, seen) if layer not in before)
+    """The layers before a layer that are not before another one."""
+    before, visited = set(_leading_to(same, set())), set[Layer]()
+    return (layer for layer in _leading_to(place, visited) if layer not in before)
 
 
-def _leading_to(layer: Layer, seen: set[Layer]) -> Iterator[Layer]:
+def _leading_to(layer: Layer, visited: set[Layer]) -> Iterator[Layer]:
     pending = [layer]
     while pending:
         layer = pending.pop()
-        if layer not in seen:
-            seen.add(layer)
+        if layer not in visited:
+            visited.add(layer)
             pending.extend(layer.inputs)
             yield layer
 
 
-def paired_by_name(described: Model, drawn: Model) -> Iterator[tuple[Layer, Layer]]:
-    """Pair layers of both models, of which one has unknown calls, by names that are their own."""
-    theirs, ours = _by_own_name(described.layers), _by_own_name(drawn.layers)
-    yield from ((theirs[name], ours[name]) for name in theirs.keys() & ours.keys())
+def paired_by_name(saved_model: Model, built_model: Model) -> Iterator[tuple[Layer, Layer]]:
+    """Pair layers by unique names, for models of which one has unknown calls."""
+    saved, built = _by_own_name(saved_model.layers), _by_own_name(built_model.layers)
+    yield from ((saved[name], built[name]) for name in saved.keys() & built.keys())
 
 
 def _by_own_name(layers: Sequence[Layer]) -> dict[str, Layer]:
-    """The layers whose names only they have and no counter gave: that of another model counts otherwise."""
+    """The layers with unique names that no counter made: counters differ between models."""
     times = Counter(layer.name for layer in layers)
     return {layer.name: layer for layer in layers if times[layer.name] == 1 and not _is_counted(layer)}
 
@@ -260,7 +260,7 @@ def _is_counted(layer: Layer) -> bool:
 
 
 def with_ending(layer: Layer) -> tuple[Layer, Function]:
-    """A layer, and the activation that it ends with, which `split_activation` made one of its own."""
+    """A layer, and its activation that `split_activation` made a layer of its own."""
     inner = layer.inputs[0] if len(layer.inputs) == 1 and layer.inputs[0].name == layer.name else None
     if inner is None:
         return layer, _LINEAR

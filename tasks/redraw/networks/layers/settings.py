@@ -1,4 +1,4 @@
-"""What layers were made with: which of it changes an answer, and whether two say the same."""
+"""Compare the settings of layers that change an answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import keras
 from redraw.networks.layers.functions import same_function
 from redraw.networks.layers.layer import Function, Layer
 
-# What says how a layer is called, made, trained or run, and not what it answers.
+# Settings of how a layer is named, made, trained or run, which do not change its output.
 _IGNORED = {
     "name",
     "trainable",
@@ -27,7 +27,7 @@ _IGNORED = {
     "module",
     "input_spec",
 }
-# The same of Keras' own layers; in others such a name may mean anything.
+# Further such settings of Keras' own layers; in others these names may mean anything.
 _IGNORED_OF_KERAS = {
     "sparse",
     "ragged",
@@ -61,14 +61,14 @@ _IGNORED_OF_KERAS = {
     "vocabulary_dtype",
 }
 _IGNORED_ENDS = ("_initializer", "_regularizer", "_constraint")
-# Keys of Keras 2 that Keras 3 calls otherwise.
+# Keys of Keras 2 to their names in Keras 3.
 _RENAMED = {"alpha": {"LeakyReLU": "negative_slope"}, "max_tokens": {"CategoryEncoding": "num_tokens"}}
-# What a layer of another setting leaves unused.
+# Settings that a layer does not use because of another setting.
 _UNUSED = {"Discretization": ("num_bins", "epsilon")}
-# What a layer has been given after it was made, and says nothing of before.
+# Settings that are added to a layer later and are missing before.
 _ADDED = {"lora_rank"}
-# What a missing key stands for, where neither the other file nor Keras' own signature says so.
-_BEFORE = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}}
+# The former defaults of keys that are missing in older files.
+_FORMER_DEFAULTS = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}}
 _SPLIT = {
     "Dense",
     "EinsumDense",
@@ -84,13 +84,13 @@ _SPLIT = {
     "SeparableConv2D",
 }
 _NEAR = 1e-5
-# What is computed with fewer or more digits than usual, and the layers that also differ by other dtypes.
+# Dtypes of unusual precision, and the layers whose output also depends on other dtypes.
 _PRECISIONS = {"float16", "bfloat16", "float64"}
 _CASTING = {"Rescaling", "Resizing", "Normalization", "CenterCrop"}
 
 
 def split_activation(layer: Layer) -> Layer:
-    """Put the activation that a layer ends with into a layer of its own, as it may also be written."""
+    """Split a layer's activation into a layer of its own, because models are written in both ways."""
     function = layer.settings.get("activation")
     if layer.kind not in _SPLIT or not isinstance(function, Function):
         return layer
@@ -103,51 +103,51 @@ def split_activation(layer: Layer) -> Layer:
 
 
 def differing_settings(
-    kind: str, described: Mapping[str, Any], drawn: Mapping[str, Any], rank: int | None = None
+    kind: str, file_settings: Mapping[str, Any], defined_settings: Mapping[str, Any], rank: int | None = None
 ) -> Iterator[tuple[str, Any, Any]]:
-    """What changes an answer and differs.
+    """Find settings that differ and change an answer.
 
     Args:
-        kind: The class of both.
-        described: What the file says.
-        drawn: What the definition draws.
-        rank: The rank of what the layer is called with, to which axes count back.
+        kind: The class of both layers.
+        file_settings: The settings in the file.
+        defined_settings: The settings in the definition.
+        rank: The rank of the layer's input, for negative axes.
 
     Yields:
         Key, the file's value, the definition's value.
     """
-    theirs, ours = _named(kind, described), _named(kind, drawn)
-    unused = _UNUSED.get(kind, ()) if ours.get("bin_boundaries") else ()
-    if not ours.get("pad_to_max_tokens", False) and "pad_to_max_tokens" in ours:
+    file_values, defined_values = _relevant(kind, file_settings), _relevant(kind, defined_settings)
+    unused = _UNUSED.get(kind, ()) if defined_values.get("bin_boundaries") else ()
+    if not defined_values.get("pad_to_max_tokens", False) and "pad_to_max_tokens" in defined_values:
         unused = (*unused, "max_tokens")
-    for key in _ADDED & (theirs.keys() ^ ours.keys()):
-        theirs.setdefault(key, None)
-        ours.setdefault(key, None)
-    for key in sorted(theirs.keys() & ours.keys()):
-        # A definition without constants has variables, which the export finds in the file.
-        if key in unused or (key in ("mean", "variance") and ours[key] is None):
+    for key in _ADDED & (file_values.keys() ^ defined_values.keys()):
+        file_values.setdefault(key, None)
+        defined_values.setdefault(key, None)
+    for key in sorted(file_values.keys() & defined_values.keys()):
+        # A definition without constants has variables, whose values the export takes from the file.
+        if key in unused or (key in ("mean", "variance") and defined_values[key] is None):
             continue
         inner = rank - 1 if rank and kind == "TimeDistributed" else rank
         if key == "dtype":
-            yield from _computed_otherwise(kind, theirs[key], ours[key])
+            yield from _dtype_differences(kind, file_values[key], defined_values[key])
         else:
-            yield from _differences(key, theirs[key], ours[key], inner)
-    for key, value in _BEFORE.get(kind, {}).items():
-        if key in ours and key not in theirs and ours[key] != value:
-            yield key, value, ours[key]
+            yield from _differences(key, file_values[key], defined_values[key], inner)
+    for key, value in _FORMER_DEFAULTS.get(kind, {}).items():
+        if key in defined_values and key not in file_values and defined_values[key] != value:
+            yield key, value, defined_values[key]
 
 
-def _computed_otherwise(kind: str, *policies: Any) -> Iterator[tuple[str, Any, Any]]:
-    """What two layers compute in, by what Keras has of their dtypes."""
-    theirs, ours = (
+def _dtype_differences(kind: str, *policies: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The difference of two layers' compute dtypes, if it changes an answer."""
+    saved, built = (
         str(policy["config"].get("name") if _is_object(policy) else policy).removeprefix("mixed_")
         for policy in policies
     )
-    if theirs != ours and (kind in _CASTING or {theirs, ours} & _PRECISIONS):
-        yield "dtype", theirs, ours
+    if saved != built and (kind in _CASTING or {saved, built} & _PRECISIONS):
+        yield "dtype", saved, built
 
 
-def _named(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _relevant(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     ignored = _IGNORED | _IGNORED_OF_KERAS if hasattr(keras.layers, kind) else _IGNORED
     return {
         _RENAMED.get(key, {}).get(kind, key): value
@@ -156,18 +156,18 @@ def _named(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _differences(key: str, theirs: Any, ours: Any, rank: int | None) -> Iterator[tuple[str, Any, Any]]:
-    if _is_object(theirs) and _is_object(ours):
-        if theirs["class_name"] != ours["class_name"]:
-            yield key, theirs["class_name"], ours["class_name"]
+def _differences(key: str, saved: Any, built: Any, rank: int | None) -> Iterator[tuple[str, Any, Any]]:
+    if _is_object(saved) and _is_object(built):
+        if saved["class_name"] != built["class_name"]:
+            yield key, saved["class_name"], built["class_name"]
             return
-        for inner, a, b in differing_settings(theirs["class_name"], theirs["config"], ours["config"], rank):
+        for inner, a, b in differing_settings(saved["class_name"], saved["config"], built["config"], rank):
             yield f"{key}.{inner}", a, b
-    elif _are_objects(theirs) and _are_objects(ours) and len(theirs) == len(ours):
-        for number, pair in enumerate(zip(theirs, ours, strict=True)):
+    elif _are_objects(saved) and _are_objects(built) and len(saved) == len(built):
+        for number, pair in enumerate(zip(saved, built, strict=True)):
             yield from _differences(f"{key}.{number}", *pair, rank)
-    elif not _equal(key, theirs, ours, rank):
-        yield key, _shown(theirs), _shown(ours)
+    elif not _equal(key, saved, built, rank):
+        yield key, _name_of_function(saved), _name_of_function(built)
 
 
 def _is_object(value: Any) -> bool:
@@ -178,22 +178,22 @@ def _are_objects(value: Any) -> bool:
     return _is_list(value) and bool(value) and all(map(_is_object, value))
 
 
-def _equal(key: str, theirs: Any, ours: Any, rank: int | None) -> bool:
-    if isinstance(theirs, Function) and isinstance(ours, Function):
-        return same_function(ours, theirs)
+def _equal(key: str, saved: Any, built: Any, rank: int | None) -> bool:
+    if isinstance(saved, Function) and isinstance(built, Function):
+        return same_function(built, saved)
     if key == "data_format":
-        return (theirs or "channels_last") == (ours or "channels_last")
+        return (saved or "channels_last") == (built or "channels_last")
     if key == "axis":
-        return same_axes(theirs, ours, rank)
-    if _is_list(theirs) or _is_list(ours):
-        return _same_lists(theirs, ours)
-    if _is_number(theirs) and _is_number(ours):
-        return math.isclose(theirs, ours, rel_tol=_NEAR, abs_tol=1e-12)
-    return bool(theirs == ours)
+        return same_axes(saved, built, rank)
+    if _is_list(saved) or _is_list(built):
+        return _same_lists(saved, built)
+    if _is_number(saved) and _is_number(built):
+        return math.isclose(saved, built, rel_tol=_NEAR, abs_tol=1e-12)
+    return bool(saved == built)
 
 
-def _same_lists(theirs: Any, ours: Any) -> bool:
-    first, second = _flat(theirs), _flat(ours)
+def _same_lists(saved: Any, built: Any) -> bool:
+    first, second = _flat(saved), _flat(built)
     if len(first) == 1 or len(second) == 1:  # one number for each dimension
         longest = max(len(first), len(second))
         first, second = (
@@ -205,24 +205,24 @@ def _same_lists(theirs: Any, ours: Any) -> bool:
     )
 
 
-def same_axes(theirs: Any, ours: Any, rank: int | None) -> bool:
+def same_axes(saved: Any, built: Any, rank: int | None) -> bool:
     """Whether two axes, or lists of some, are the same.
 
     Args:
-        theirs: The file's.
-        ours: The definition's.
-        rank: How many dimensions they count back from; None where nobody knows.
+        saved: The axes in the file.
+        built: The axes in the definition.
+        rank: The number of dimensions, for negative axes; None if it is unknown.
 
     Returns:
-        Whether they are; also where nobody can know.
+        Whether they are the same, or cannot be compared.
     """
-    first, second = _list(theirs), _list(ours)
+    first, second = _list(saved), _list(built)
 
     def counted(axes: Sequence[int]) -> list[int]:
         return sorted(axis % rank if rank else axis for axis in axes)
 
     if rank is None and any(a != b and min(a, b) < 0 for a, b in zip(first, second, strict=False)):
-        return True  # one counts from the end, and where that is nobody knows
+        return True  # one counts from the end, which is unknown
     return counted(first) == counted(second)
 
 
@@ -244,5 +244,5 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _shown(value: Any) -> Any:
+def _name_of_function(value: Any) -> Any:
     return value.name if isinstance(value, Function) else value

@@ -52,5 +52,6 @@ def test_draw_declared_allocates_what_cannot_be_traced(caplog: pytest.LogCapture
     assert (is_declared(own), is_declared(other)) == (False, True)
     assert own.numpy().tolist() == [0, 0]
     assert (
-        "variable own: allocated, for its initial value cannot be traced (ValueError: give me)" in caplog.text
+        "variable own: allocated, because its initial value cannot be traced (ValueError: give me)"
+        in caplog.text
     )

@@ -15,7 +15,7 @@ import tf_keras
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.export.graph.places import find_places
 from redraw.export.weights.mapping import map_checkpoint
-from redraw.export.weights.wanted import Wanted
+from redraw.export.weights.request import WeightsRequest
 from redraw.networks.modules import weights_by_name
 from tests.kits import forget_names
 
@@ -65,12 +65,12 @@ def test_map_layers_of_many_kinds_finds_each_in_its_place(form: str, tmp_path: P
         np.testing.assert_array_equal(values[variable.path], weight.numpy(), err_msg=variable.path)
 
 
-def ask(network: keras.Model) -> Wanted:
+def ask(network: keras.Model) -> WeightsRequest:
     variables = weights_by_name(network)
     places = find_places(network, variables)
     assert places.in_keras_files.keys() == variables.keys() == places.by_structure.keys()
     wanted: Any = [tf.TensorSpec(tuple(v.shape), v.dtype, name) for name, v in variables.items()]
-    return Wanted(
+    return WeightsRequest(
         variables=[_Named(spec) for spec in wanted],
         structure_places=places.by_structure,
         saved_places=places.in_keras_files,

@@ -22,7 +22,7 @@ from redraw.errors import CheckpointMismatch
 from redraw.export.graph.places import find_places
 from redraw.export.weights.ledger import Ledger
 from redraw.export.weights.mapping import map_checkpoint
-from redraw.export.weights.wanted import Wanted
+from redraw.export.weights.request import WeightsRequest
 from redraw.networks.modules import known_by_own_names, weights_by_name
 
 
@@ -34,10 +34,10 @@ class Variable:
     trainable: bool = True
 
 
-def ask(network: Any, **more: Any) -> Wanted:
+def ask(network: Any, **more: Any) -> WeightsRequest:
     variables = weights_by_name(network)
     places = find_places(network, variables)
-    return Wanted(
+    return WeightsRequest(
         variables=[Variable(n, v.dtype.name, tuple(v.shape)) for n, v in variables.items()],
         known_by="name" if known_by_own_names(network) else "path",
         structure_places=places.by_structure,
@@ -46,8 +46,10 @@ def ask(network: Any, **more: Any) -> Wanted:
     )
 
 
-def ask_for(names: Mapping[str, tuple[int, ...]], **more: Any) -> Wanted:
-    return Wanted(variables=[Variable(name, "float32", shape) for name, shape in names.items()], **more)
+def ask_for(names: Mapping[str, tuple[int, ...]], **more: Any) -> WeightsRequest:
+    return WeightsRequest(
+        variables=[Variable(name, "float32", shape) for name, shape in names.items()], **more
+    )
 
 
 def serving_network(hidden: str = "hidden", norm: str = "norm", name: str = "net") -> keras.Model:

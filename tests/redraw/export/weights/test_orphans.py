@@ -14,10 +14,10 @@ from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.errors import CheckpointMismatch
 from redraw.export.graph.drawn import DrawnVariable
 from redraw.export.weights.mapping import map_checkpoint
-from redraw.export.weights.wanted import Wanted
+from redraw.export.weights.request import WeightsRequest
 
 EMA = "/ExponentialMovingAverage"
-Written = Callable[..., Wanted]
+Written = Callable[..., WeightsRequest]
 
 
 def variable(name: str, *, trainable: bool = True) -> DrawnVariable:
@@ -41,8 +41,8 @@ def test_map_average_of_no_weight_is_refused_with_the_nearest(scope: str, tmp_pa
     with pytest.raises(
         CheckpointMismatch, match=f"average '{scope}{EMA}'.*the nearest weight without one is head/w"
     ):
-        map_checkpoint(Wanted(variables=VARIABLES, weights="average"), open_checkpoint(prefix))
-    raw = map_checkpoint(Wanted(variables=VARIABLES), open_checkpoint(prefix))
+        map_checkpoint(WeightsRequest(variables=VARIABLES, weights="average"), open_checkpoint(prefix))
+    raw = map_checkpoint(WeightsRequest(variables=VARIABLES), open_checkpoint(prefix))
     assert [entry.key for entry in raw.served] == [v.name for v in VARIABLES]
 
 
@@ -52,12 +52,16 @@ def test_map_average_between_counted_weights_names_none(tmp_path: Path) -> None:
         for name in sorted([*(tower.name for tower in towers), f"tower_1/w{EMA}", f"tower_3/w{EMA}"]):
             writer.add_array(name, np.zeros(2, np.float32))
     with pytest.raises(CheckpointMismatch, match="the nearest weight without one is none for sure"):
-        map_checkpoint(Wanted(variables=towers, weights="average"), open_checkpoint(tmp_path / "model.ckpt"))
+        map_checkpoint(
+            WeightsRequest(variables=towers, weights="average"), open_checkpoint(tmp_path / "model.ckpt")
+        )
 
 
 def test_map_average_that_a_rename_gives_to_its_weight_is_served(tmp_path: Path) -> None:
     prefix = write(tmp_path, f"body/w{EMA}", f"head/head/w{EMA}")
-    wanted = Wanted(variables=VARIABLES, weights="average", renames=(("head/w", f"head/head/w{EMA}"),))
+    wanted = WeightsRequest(
+        variables=VARIABLES, weights="average", renames=(("head/w", f"head/head/w{EMA}"),)
+    )
     ledger = map_checkpoint(wanted, open_checkpoint(prefix))
     assert [entry.key for entry in ledger.served] == [f"body/w{EMA}", f"head/head/w{EMA}", "norm/mean"]
     assert not ledger.without_average
@@ -67,7 +71,7 @@ def test_map_trained_weight_without_an_average_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     prefix = write(tmp_path, f"body/w{EMA}")
-    ledger = map_checkpoint(Wanted(variables=VARIABLES, weights="average"), open_checkpoint(prefix))
+    ledger = map_checkpoint(WeightsRequest(variables=VARIABLES, weights="average"), open_checkpoint(prefix))
     assert ledger.without_average == ("head/w",)
     assert json.loads(ledger.to_bytes())["without_average"] == ["head/w"]
     assert "no average of them: head/w" in caplog.text

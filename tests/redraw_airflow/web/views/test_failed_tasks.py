@@ -106,7 +106,7 @@ def test_describe_failed_validation_names_what_failed_first_and_offers_waivers()
     (group,) = describe({key: "failed"}, {}, records)
 
     assert group.validation is not None
-    assert [check.name for check in group.validation.held_up] == ["metric-thresholds", "warm-up"]
+    assert [check.name for check in group.validation.blocking] == ["metric-thresholds", "warm-up"]
     assert [check.name for check in group.validation.dependent] == ["golden-examples"]
     assert (group.validation.latency.content, group.validation.problem) == ({}, "")
     assert group.validation.attachments == ("report.html", "latency.json")

@@ -1,4 +1,4 @@
-"""What a served graph asks of a checkpoint."""
+"""The weights that a served graph requests from a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from redraw.export.weights.renaming import Renames
 from redraw.records import WeightsKind
 
 
-class WantedVariable(Protocol):
+class RequestedVariable(Protocol):
     """A variable that needs a value."""
 
     @property
     def name(self) -> str:
-        """What it is called in the drawn network."""
+        """Its name in the drawn network."""
         ...
 
     @property
@@ -30,35 +30,35 @@ class WantedVariable(Protocol):
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes it, so that it may have an average."""
+        """Whether training changes it; only then it may have an average."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is asked of a checkpoint.
+class WeightsRequest:
+    """The variables that need values, and how to find these.
 
     Attributes:
         variables: The served variables that have no value yet.
-        unreached: Variables of the network that no signature reaches.
-        weights: Raw, or their moving averages.
-        known_by: Whether variables have names of their own, paths of attributes, or the checkpoint's keys.
-        structure_places: Name to places by structure (`redraw.export.graph.places`); none where the
-            order of layers says nothing.
+        unreached: Variables of the network that no signature uses.
+        weights: Raw weights, or their moving averages.
+        known_by: Whether variables are identified by names, paths of attributes, or the checkpoint's keys.
+        structure_places: Name to places by structure (`redraw.export.graph.places`); empty if the
+            order of layers does not identify variables.
         saved_places: Name to places in Keras 3's files.
-        former_places: Name to places in those of Keras 2.
-        object_places: Name to the paths of attributes that lead to it.
+        former_places: Name to places in Keras 2's files.
+        object_places: Name to its paths of attributes.
         order_places: Name to the number of its layer and its own there.
         former_orders: The same in the orders that Keras 2 may have.
-        own_names: Name to what a variable calls itself.
-        averages: Key of a weight to key of its average, where the checkpoint itself does not say so.
-        renames: The definition's.
-        training_only: The definition's.
+        own_names: Name to the variable's own `name` attribute.
+        averages: Key of a weight to key of its average, in addition to those found in the checkpoint.
+        renames: The definition's `renames`.
+        training_only: The definition's `training_only`.
         roots: The definition's `checkpoint_roots`.
     """
 
-    variables: Sequence[WantedVariable]
-    unreached: Sequence[WantedVariable] = ()
+    variables: Sequence[RequestedVariable]
+    unreached: Sequence[RequestedVariable] = ()
     weights: WeightsKind = "raw"
     known_by: Literal["name", "path", "key"] = "name"
     structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
