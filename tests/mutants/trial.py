@@ -37,6 +37,7 @@ _ELSEWHERE = {"redraw/validate/subject/recording": "redraw/recorded"}
 # mapped from the files of other frameworks.
 _ALSO = {"redraw/recorded": ("redraw/draft", "redraw/heal"), "redraw/export": ("foreign",)}
 _SOURCE_ROOTS = ("tasks", "plugins")
+_SLOW = re.compile(r"\b(?:airflow_api|chromium)\b")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
 
 
@@ -172,7 +173,8 @@ def nearest_tests(root: Path, module: str) -> list[str]:
     """The test files of a module's package, and others of its side that import it, the nearest first.
 
     The test of its name comes first, then those of the package that import it, then those of its folder, then
-    those of other packages that import it, then all others of the package: tests mirror the layout.
+    those of other packages that import it, then all others of the package: tests mirror the layout. Tests that
+    need a browser or an Airflow come last.
     """
     source, *folders, file = Path(module).parts
     dotted = ".".join([*folders, file.removesuffix(".py")])
@@ -186,14 +188,16 @@ def nearest_tests(root: Path, module: str) -> list[str]:
     ]
     own = f"test_{file}"
     sides = [root / "tests" / folders[0], *([root / "tests/foreign"] if source == "tasks" else [])]
-    tests = {path: f"{dotted} " in path.read_text() for side in sides for path in side.rglob("test_*.py")}
+    texts = {path: path.read_text() for side in sides for path in side.rglob("test_*.py")}
+    tests = {path: f"{dotted} " in text for path, text in texts.items()}
 
-    def distance(path: Path) -> tuple[bool, bool, bool, bool, int, str]:
+    def distance(path: Path) -> tuple[bool, bool, bool, bool, bool, int, str]:
         common = len(Path(os.path.commonpath([path.parent, folder])).parts)
         near = path.is_relative_to(package) or path.is_relative_to(home)
         same = path.parent == folder and path.name == own
         imports = near and tests[path]
-        return not same, not imports, path.parent != folder, near, -common, os.fspath(path)
+        slow = _SLOW.search(texts[path]) is not None
+        return slow, not same, not imports, path.parent != folder, near, -common, os.fspath(path)
 
     chosen = [path for path, imports in tests.items() if imports or any(map(path.is_relative_to, packages))]
     return [path.relative_to(root).as_posix() for path in sorted(chosen, key=distance)]

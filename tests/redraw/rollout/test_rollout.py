@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from redraw.__main__ import main
@@ -141,6 +142,23 @@ def test_watch_compares_answers_of_every_dtype_and_by_json_those_that_it_has(
     ]
     server.set(outputs={"y": other})
     assert watched(server.grpc) == [("wrong_answer", ("serving_default",))]
+
+
+@pytest.mark.parametrize("number", [np.float32("nan"), np.float32("inf"), np.complex64(1j)])
+def test_watch_asks_by_json_no_request_with_a_number_that_json_lacks(
+    number: np.generic, servers: ModelServers
+) -> None:
+    spec, ones = TensorSpec("float32", (None,)), np.float32([1])
+    question = Question(
+        signature="serving_default", inputs={"x": np.array([number])}, outputs={"y": ones}, specs={"y": spec}
+    )
+    server = servers.start(versions={"7": "AVAILABLE"}, outputs={"y": [1.0]}, dtypes={"y": "float32"})
+    addresses = parse_servers([server.grpc, server.rest])
+    plan = Plan(servers=addresses, model="digits", version=7, questions=(question,), timeout=PATIENT)
+    assert [(seen.state, seen.compared) for seen in watch(plan)] == [
+        ("confirmed", ("serving_default",)),
+        ("confirmed", ()),
+    ]
 
 
 def test_rollout_asks_just_the_recorded_request_of_just_the_version(

@@ -169,7 +169,8 @@ def _read(row: Any) -> TaskRecord | None:
         class_name = value.get("record") if isinstance(value, Mapping) else None
         if not isinstance(class_name, str) or class_name not in _KINDS:
             return None
-        kind, record = class_name, _KINDS[class_name].from_json(value)
+        kind = class_name
+        record = _KINDS[class_name].from_json(value)
     except (RedrawError, ValueError, RecursionError) as err:
         # Another release of Redraw, or any task, may have written it.
         problem = str(err)

@@ -60,7 +60,7 @@ def read_attachment(storage: Storage, release: Release, name: str) -> bytes | No
         return None
     expected = attachment_name(release.model, release.version, name, entry.sha256)
     content = b""
-    with contextlib.suppress(Absent):  # no content never has the published SHA-256
+    with contextlib.suppress(Absent):  # a missing object has no SHA-256, and is refused below
         # One byte more than the record allows is enough to tell a larger object.
         content = storage.read_range(expected, 0, min(entry.size, RECORD_BYTES) + 1)
     if entry.name != expected or hashlib.sha256(content).hexdigest() != entry.sha256:

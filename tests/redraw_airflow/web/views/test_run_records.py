@@ -91,7 +91,8 @@ def test_find_records_gives_each_task_s_own_and_the_summary_in_place_of_reports(
     ]
     assert found["train"].kind == "TrainingRun"
     assert found["export"].record == EXPORT
-    assert (found["broken"].record, found["broken"].problem[:14]) == (None, "Release record")
+    broken = found["broken"]
+    assert (broken.kind, broken.record, broken.problem[:14]) == ("Release", None, "Release record")
     one = TaskPlace(dag_id="d", run_id="r1", task_id="reexport", map_index=3)
     assert [record.task_id for record in find_records(session, one)] == ["reexport"]
     assert find_records(session, TaskPlace(dag_id="d", run_id="r1", task_id="reexport")) == ()
