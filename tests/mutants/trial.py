@@ -173,8 +173,8 @@ def nearest_tests(root: Path, module: str) -> list[str]:
     """The test files of a module's package, and others of its side that import it, the nearest first.
 
     The test of its name comes first, then those of the package that import it, then those of its folder, then
-    those of other packages that import it, then all others of the package: tests mirror the layout. Tests that
-    need a browser or an Airflow come last.
+    those of other packages that import it, then all others of the package: tests mirror the layout. Those
+    that need a browser or an Airflow come last.
     """
     source, *folders, file = Path(module).parts
     dotted = ".".join([*folders, file.removesuffix(".py")])
