@@ -74,7 +74,7 @@ def test_read_exchanges_of_a_file_without_any_says_so(tmp_path: Path) -> None:
     problems = Problems()
     assert not [*read_exchanges(tmp_path / "log.gz", Naming(OutsideReference(), SIGNATURES), problems)]
     (text,) = problems.listed()
-    assert text.startswith("line 1: expected JSON lines or TFRecords, got a file that is packed")
+    assert text.startswith("line 1: expected JSON lines or TFRecords, got a file that is compressed")
 
 
 def exchange(row: int, width: int = 1, signature: str = "sum") -> Exchange:
