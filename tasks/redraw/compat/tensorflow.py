@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,22 @@ class Slice:
     full_shape: tuple[int, ...]
     offset: tuple[int, ...]
     shape: tuple[int, ...]
+
+
+@contextlib.contextmanager
+def caching_device_restored() -> Iterator[None]:
+    """Restore the caching device of the variable scope when the block ends.
+
+    `tf.map_fn`, `tf.scan`, `tf.foldl` and `tf.nn.dynamic_rnn` set it while they call a function, and leave it
+    set if the function raises. Then a later `MirroredStrategy` fails, and TF1 variables are read through a
+    copy. In eager mode the public setter refuses any value. This ends if TensorFlow restores it itself.
+    """
+    scope = tf.compat.v1.get_variable_scope()
+    caching_device = scope.caching_device
+    try:
+        yield
+    finally:
+        scope._caching_device = caching_device
 
 
 def saved_slice(variable: Any) -> Slice | None:

@@ -14,6 +14,7 @@ from typing import Any, Never
 
 import tensorflow as tf
 
+from redraw.compat.tensorflow import caching_device_restored
 from redraw.definition.user_code import interrupted
 from redraw.errors import RedrawError, one_line
 
@@ -42,7 +43,7 @@ def trace_function(function: Callable[..., Any], *arguments: Any, converted: boo
     # This also turns autograph off in called functions, such as the function of a tf.map_fn.
     plain = tf.autograph.experimental.do_not_convert(function)
     try:
-        with _ragged_loops_refused():
+        with _ragged_loops_refused(), caching_device_restored():
             return tf.function(plain, autograph=False).get_concrete_function(*arguments, **keywords)
     except RedrawError:
         raise

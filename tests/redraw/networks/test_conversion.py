@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -117,6 +118,23 @@ def test_trace_function_leaves_ragged_tensors_as_they_were() -> None:
 
     assert not hasattr(tf.RaggedTensor, "__iter__")
     assert [part.numpy().tolist() for part in tf.ragged.constant([[1], [2, 3]])] == [[1], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    "loop", [tf.map_fn, partial(tf.scan, initializer=0.0), partial(tf.foldl, initializer=0.0)]
+)
+def test_trace_function_that_fails_in_a_loop_leaves_the_variable_scope_as_it_was(
+    loop: Callable[..., Any],
+) -> None:
+    def failing(*rows: tf.Tensor) -> tf.Tensor:
+        raise ValueError("rows")
+
+    with pytest.raises(NeedsConversion):
+        trace_function(lambda rows: loop(failing, rows), ROWS, converted=False)
+
+    assert tf.compat.v1.get_variable_scope().caching_device is None
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        tf.Variable([1.0])
 
 
 def test_trace_function_lets_errors_of_redraw_through() -> None:
