@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,12 @@ from redraw.__main__ import main
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.inspect.tables import print_tables
 from redraw.records import Signature, TensorSpec
-from redraw.records.results import CheckpointDescription, SavedModelDescription, TensorDescription
+from redraw.records.results import (
+    CheckpointDescription,
+    FoundRecording,
+    SavedModelDescription,
+    TensorDescription,
+)
 
 WEIGHT = TensorDescription(
     key="dense/kernel", dtype="float32", shape=(3, 2), size_bytes=24, role="model weight"
@@ -129,3 +135,31 @@ def test_print_tables_of_long_names_shows_them_whole(capsys: pytest.CaptureFixtu
     assert lines[2].split() == ["Step", "unknown"]
     folded = [cells(line)[0] for line in lines if line.startswith("│") and len(cells(line)) == 5]
     assert "".join(folded) == key
+
+
+def test_print_tables_of_a_checkpoint_shows_the_graph_next_to_it_and_how_to_draft_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recording = FoundRecording(
+        uri="run/model.meta",
+        command="redraw draft run/model.meta",
+        operations=1200,
+        sources=("x:0: a placeholder",),
+        outputs=("logits:0: training compares it with labels", "classes:0: an ArgMax"),
+    )
+    description = CheckpointDescription(
+        uri="run/ckpt", format="tensor_bundle", step=9, shards=1, size_bytes=24, tensors=(WEIGHT,)
+    )
+    for graph, shown in (
+        (recording, "1,200 operations, recorded by training"),
+        (replace(recording, problem="cut off"), "cut off"),
+    ):
+        print_tables(replace(description, recording=graph))
+        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[5:10]]
+        assert lines == [
+            f"Graph run/model.meta: {shown}",
+            "given x:0: a placeholder",
+            "answers logits:0: training compares it with labels",
+            "answers classes:0: an ArgMax",
+            "draft redraw draft run/model.meta --name NAME --out PACKAGE",
+        ]

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from redraw.records.attachments import read_golden
 from redraw.validate.checks.answers.parity import encode_golden
@@ -31,6 +32,17 @@ def test_encode_golden_records_the_first_rows_and_what_the_runtime_answers_to_th
 def test_encode_golden_leaves_out_what_is_too_large_to_ask(subject_of: SubjectOf, monkeypatch: Any) -> None:
     monkeypatch.setattr("redraw.validate.checks.answers.parity._MOST_VALUES", 0)
     assert json.loads(encode_golden(subject_of("good")))["signatures"] == {}
+
+
+def test_encode_golden_leaves_out_signatures_whose_answers_vary(
+    subject_of: SubjectOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kinds(subject: Subject) -> dict[str, tuple[str, ...]]:
+        return {"good": ("RandomUniform",), "lengths": ()}
+
+    monkeypatch.setattr("redraw.validate.checks.answers.parity.declared_kinds", kinds)
+    golden = encode_golden(subject_of("good", "lengths"))
+    assert list(json.loads(golden)["signatures"]) == ["lengths"]
 
 
 def _plain(values: np.ndarray) -> Any:
