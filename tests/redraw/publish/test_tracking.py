@@ -98,6 +98,23 @@ def test_log_twice_is_one_run_and_one_version_and_the_alias_follows_the_pointer(
     assert _log(bucket).registered == again.live
 
 
+def test_log_while_the_pointer_moves_ends_with_the_alias_on_the_live_version(
+    bucket: str, releases: list[Release], server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    set_alias = MlflowClient.set_registered_model_alias
+
+    def set_alias_then_roll_back(*arguments: Any) -> None:
+        monkeypatch.setattr(MlflowClient, "set_registered_model_alias", set_alias)
+        set_alias(*arguments)
+        change_live(LiveRequest(model=MODEL, bucket=bucket, previous=True))
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", set_alias_then_roll_back)
+    _log(bucket)
+    assert _live(server) == releases[0].uri
+
+
 def test_log_by_several_at_once_is_one_run_and_one_version(
     bucket: str, releases: list[Release], server: str
 ) -> None:

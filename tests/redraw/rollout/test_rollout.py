@@ -851,10 +851,19 @@ def test_command_shows_a_table(
     assert "confirmed" in shown
 
 
+def test_parse_servers_of_the_largest_number_takes_them_all() -> None:
+    names = [f"grpc://server-{number}:8500" for number in range(64)]
+    assert [server.text for server in parse_servers([",".join(names), names[0]])] == names
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
         ([], "servers: expected 1 to 64 of them, got 0"),
+        (
+            ["--servers", ",".join(f"grpc://server-{number}:8500" for number in range(65))],
+            "servers: expected 1 to 64 of them, got 65",
+        ),
         (["--servers", " , "], "servers: expected 1 to 64 of them, got 0"),
         (["--servers", ",".join(f"grpc://a:{n}" for n in range(1, 99))], "1 to 64 of them, got 98"),
         (["--servers", f"grpc://{'a.' * 300}b:1"], "expected grpc://HOST:PORT"),

@@ -115,8 +115,12 @@ def of_another_optimizer(config: dict[str, Any]) -> None:
     config["compile_config"]["optimizer"]["class_name"] = "RMSprop"
 
 
-def of_nobodys_optimizer(config: dict[str, Any]) -> None:
-    config["compile_config"]["optimizer"].update(module="theirs", registered_name="theirs>Adam")
+def of_another_module(config: dict[str, Any]) -> None:
+    config["compile_config"]["optimizer"]["module"] = "theirs"
+
+
+def of_a_registered_class(config: dict[str, Any]) -> None:
+    config["compile_config"]["optimizer"]["registered_name"] = "theirs>Adam"
 
 
 def without_averages(config: dict[str, Any]) -> None:
@@ -144,7 +148,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "change",
     [
         of_another_optimizer,
-        of_nobodys_optimizer,
+        of_another_module,
+        of_a_registered_class,
         without_averages,
         with_gradients_between,
         of_a_later_keras,
