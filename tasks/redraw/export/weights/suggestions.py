@@ -34,8 +34,8 @@ def describe_left_out(
     source: CheckpointSource,
     former: Iterable[str],
     *,
-    others: bool = False,
-    alike: bool = False,
+    others: bool,
+    alike: bool,
 ) -> str:
     """The message for variables that the file's version of Keras does not save, or saves at an unknown place.
 
