@@ -87,7 +87,10 @@ def list_catalogs(
     if not catalogs:
         left_out = [variable.name for variable in request.variables if request.weights == "raw"]
         raise CheckpointMismatch(
-            (left_out and describe_left_out(left_out, source, request.former_places))
+            (
+                left_out
+                and describe_left_out(left_out, source, request.former_places, others=False, alike=False)
+            )
             or f"expected {request.weights} weights in the checkpoint, got none{_root_suffix(request)}."
             " Serve the other weights, train with a moving average, or name the object that holds them"
             " in the definition's checkpoint_roots."
