@@ -3,7 +3,7 @@
 WAYs:
 
 - verify: read every tensor and compare its checksum;
-- move: write the weights, or all tensors if they cannot be told apart, to another checkpoint;
+- move: write the weights, or all tensors if it cannot find the weights, to another checkpoint;
 - move-one-by-one: the same, without announcing the next tensors.
 
 Time and memory do not include imports.
