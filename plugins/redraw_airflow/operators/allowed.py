@@ -172,6 +172,6 @@ def _roots(place: Place) -> tuple[str, ...] | None:
 
 
 def _is_in(uri: Uri, root: str) -> bool:
-    # Normalized: `/work/../etc` is not in `/work`.
+    # Normalized: `/models/../etc` is not in `/models`.
     text = uri if uri.is_bucket else posixpath.normpath(uri)
     return text == root or text.startswith(f"{root.rstrip('/')}/")

@@ -5,27 +5,9 @@ import pytest
 import tensorflow as tf
 
 from redraw.serving import ServingProcess
+from tests.redraw.dtypes import NUMBERS
 
-DTYPES = (
-    "bool",
-    "uint8",
-    "int8",
-    "uint16",
-    "int16",
-    "uint32",
-    "int32",
-    "uint64",
-    "int64",
-    "float16",
-    "float32",
-    "float64",
-    "bfloat16",
-    "complex64",
-    "complex128",
-    "float8_e5m2",
-    "float8_e4m3fn",
-    "string",
-)
+DTYPES = (*NUMBERS, "string")
 
 
 class Mirror(tf.Module):

@@ -15,26 +15,7 @@ from hypothesis import strategies as st
 from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.serving import LoadedModel, LoadFailed, RequestRefused, ServingCrashed, ServingProcess
 from tests.paths import ROOT
-
-NUMBERS = (
-    "bool",
-    "uint8",
-    "int8",
-    "uint16",
-    "int16",
-    "uint32",
-    "int32",
-    "uint64",
-    "int64",
-    "float16",
-    "float32",
-    "float64",
-    "bfloat16",
-    "complex64",
-    "complex128",
-    "float8_e5m2",
-    "float8_e4m3fn",
-)
+from tests.redraw.dtypes import NUMBERS
 
 
 @pytest.fixture(scope="module")

@@ -14,29 +14,11 @@ from hypothesis.extra import numpy as hnp
 from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.writer import BundleWriter
+from tests.redraw.dtypes import NUMBERS
 
 SaveTensors = Callable[..., Path]
 RestoreTensor = Callable[..., np.ndarray]
 
-NUMBERS = [
-    "float16",
-    "float32",
-    "float64",
-    "bfloat16",
-    "float8_e5m2",
-    "complex64",
-    "complex128",
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float8_e4m3fn",
-]
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
 

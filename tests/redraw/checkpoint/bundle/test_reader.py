@@ -12,30 +12,11 @@ from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointNotFound
+from tests.redraw.dtypes import NUMBERS
 
 SaveTensors = Callable[..., Path]
 
-DTYPES = [
-    "float16",
-    "float32",
-    "float64",
-    "bfloat16",
-    "float8_e5m2",
-    "float8_e4m3fn",
-    "complex64",
-    "complex128",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "bool",
-    "int4",
-    "uint4",
-]
+DTYPES = [*NUMBERS, "int4", "uint4"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

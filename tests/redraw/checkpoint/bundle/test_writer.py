@@ -16,28 +16,13 @@ from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.errors import CheckpointCorrupt, CheckpointMismatch, DiskFull, OutputExists
 from redraw.storage.files import Checksums
+from tests.redraw.dtypes import NUMBERS
 
 SaveTensors = Callable[..., Path]
 RestoreTensor = Callable[..., np.ndarray]
 
 DTYPES = [
-    "float16",
-    "float32",
-    "float64",
-    "bfloat16",
-    "float8_e5m2",
-    "float8_e4m3fn",
-    "complex64",
-    "complex128",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "bool",
+    *NUMBERS,
     "int4",
     "uint4",
     "float8_e4m3fnuz",
