@@ -185,7 +185,7 @@ def test_request_shows_the_release_and_leads_to_its_report(
         ({"report": EXPORT.to_json()}, "^report: expected a ValidationReport record, got 'ExportedModel'"),
         ({"saved_model": REPORT.to_json()}, "^saved_model: expected a ExportedModel record|^saved_model: .*"),
         ({"saved_model": "/elsewhere/export"}, "^saved_model: expected a place in /work"),
-        ({"saved_model": "/data/none"}, "^saved_model: /data/none.json: expected the record that export"),
+        ({"saved_model": "/work/none"}, "^saved_model: /work/none.json: expected the record that export"),
     ],
 )
 def test_request_for_what_cannot_be_read_fails_and_names_the_argument(
