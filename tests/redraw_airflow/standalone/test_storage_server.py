@@ -6,8 +6,11 @@ import json
 import os
 import socket
 import stat
+import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -18,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redraw_airflow.standalone.settings import Settings, read_token
-from redraw_airflow.standalone.storage_server.objects import is_safe_name
+from redraw_airflow.standalone.storage_server.objects import Objects, is_safe_name
 from redraw_airflow.standalone.storage_server.server import StorageServer
 
 BUCKET = "redraw-models"
@@ -255,3 +258,72 @@ def test_client_that_leaves_in_the_middle_prints_nothing(
             except (ConnectionError, ValueError):
                 server.handle_error(None, ("127.0.0.1", 1))
             assert bool(capsys.readouterr().err) == printed
+
+
+PLACE = ("bucket", "object")
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Objects:
+    return Objects(tmp_path / "objects")
+
+
+def _put(objects: Objects, content: bytes) -> int:
+    with objects.incoming() as path:
+        path.write_bytes(content)
+        return objects.put(PLACE, path, "AAAAAA==", {}, None).generation
+
+
+@pytest.mark.parametrize("change", ["replace", "delete"])
+def test_content_that_is_open_is_read_whole_after_a_change(objects: Objects, change: str) -> None:
+    _put(objects, b"old")
+    opened = objects.open(PLACE)
+    assert opened
+    if change == "replace":
+        _put(objects, b"new")
+    else:
+        assert objects.delete(PLACE, None, None)
+    with opened[1] as content:
+        assert content.read() == b"old"
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads take turns often, so that they meet in the middle of each other's work."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("quick_switches")
+def test_object_that_is_replaced_all_the_time_is_always_found(objects: Objects, tmp_path: Path) -> None:
+    _put(objects, b"0")
+    ended = threading.Event()
+
+    def replace_it() -> None:
+        while not ended.is_set():
+            _put(objects, b"1")
+
+    with ThreadPoolExecutor(1) as pool:
+        replacing = pool.submit(replace_it)
+        try:
+            for number in range(300):
+                opened = objects.open(PLACE)
+                assert opened
+                with opened[1] as content:
+                    assert content.read() in (b"0", b"1")
+                assert objects.link(PLACE, None, tmp_path / str(number))
+        finally:
+            ended.set()
+        replacing.result()
+
+
+def test_delete_of_an_older_generation_leaves_the_object(objects: Objects) -> None:
+    old = _put(objects, b"old")
+    new = _put(objects, b"new")
+    assert not objects.delete(PLACE, old, None)
+    assert objects.find(PLACE, new)
+    assert not objects.open(PLACE, old)
+    assert objects.delete(PLACE, new, None)
+    assert not objects.find(PLACE)

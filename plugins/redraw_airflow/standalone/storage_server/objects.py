@@ -12,11 +12,11 @@ import threading
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _MOST_NAME = 1024  # bytes, the limit of Cloud Storage
 _LAST = "\U0010ffff"
@@ -103,16 +103,29 @@ class Objects:
         with self._lock:
             return [name for (name,) in self._database.execute("SELECT name FROM buckets ORDER BY name")]
 
-    def find(self, bucket: str, name: str, generation: int | None = None) -> ObjectRow | None:
-        """The object, or None; with a generation, only if the object has it."""
-        query = f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND name = ?"  # noqa: S608 - constants
+    def find(self, place: tuple[str, str], generation: int | None = None) -> ObjectRow | None:
+        """The object at a bucket and name, or None; with a generation, only if the object has it."""
         with self._lock:
-            row = self._database.execute(query, (bucket, name)).fetchone()
-        return None if row is None or generation not in (None, row[2]) else _object_row(row)
+            return self._find(place, generation)
 
-    def content(self, row: ObjectRow) -> Path:
-        """The file with an object's content."""
-        return self._contents / str(row.generation)
+    def open(self, place: tuple[str, str], generation: int | None = None) -> tuple[ObjectRow, BinaryIO] | None:
+        """`find` an object, and open its content; a change at the same time removes no opened content."""
+        with self._lock:
+            row = self._find(place, generation)
+        return row and (row, (self._contents / str(row.generation)).open("rb"))
+
+    def link(self, place: tuple[str, str], generation: int | None, path: Path) -> ObjectRow | None:
+        """`find` an object, and link its content to `path`."""
+        with self._lock:
+            row = self._find(place, generation)
+            if row is not None:
+                os.link(self._contents / str(row.generation), path)
+            return row
+
+    def _find(self, place: tuple[str, str], generation: int | None) -> ObjectRow | None:
+        query = f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND name = ?"  # noqa: S608 - constants
+        row = self._database.execute(query, place).fetchone()
+        return None if row is None or generation not in (None, row[2]) else _object_row(row)
 
     def page(self, bucket: str, prefix: str, delimiter: str, after: str, limit: int) -> Listing:
         """A page of the objects whose names start with `prefix`, in the order of their names.
@@ -185,30 +198,36 @@ class Objects:
             OtherGeneration: The object has another generation.
         """
         size = content.stat().st_size
-        with self._replacing(place, match):
+        with self._lock:
+            old = self._find(place, None)
+            _demand_generation(old.generation if old else 0, match)
             self._newest = max(self._newest + 1, time.time_ns() // 1000)
             properties_text = json.dumps(dict(properties), allow_nan=False)
             values = (*place, self._newest, size, crc32c, time.time(), properties_text)
             content.rename(self._contents / str(self._newest))
             self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            if old:
+                self._remove_content(old.generation)
         return _object_row(values)
 
-    def delete(self, place: tuple[str, str], match: int | None) -> None:
-        """Remove an object; `match` and errors are those of `put`."""
-        with self._replacing(place, match):
-            self._database.execute("DELETE FROM objects WHERE bucket = ? AND name = ?", place)
-
-    @contextmanager
-    def _replacing(self, place: tuple[str, str], match: int | None) -> Iterator[None]:
-        """Check the generation at `place`, lock during the block, and remove the old content after it."""
+    def delete(self, place: tuple[str, str], generation: int | None, match: int | None) -> bool:
+        """Remove the object that `find` finds; False if there is none. `match` and errors are those of `put`."""
         with self._lock:
-            query = "SELECT generation FROM objects WHERE bucket = ? AND name = ?"
-            (generation,) = self._database.execute(query, place).fetchone() or (0,)
-            if match not in (None, generation):
-                raise OtherGeneration(f"expected generation {match}, got {generation}")
-            yield
-            with suppress(FileNotFoundError):
-                (self._contents / str(generation)).unlink()
+            row = self._find(place, generation)
+            if row is None:
+                return False
+            _demand_generation(row.generation, match)
+            self._database.execute("DELETE FROM objects WHERE bucket = ? AND name = ?", place)
+            self._remove_content(row.generation)
+            return True
+
+    def _remove_content(self, generation: int) -> None:
+        (self._contents / str(generation)).unlink(missing_ok=True)
+
+
+def _demand_generation(generation: int, match: int | None) -> None:
+    if match not in (None, generation):
+        raise OtherGeneration(f"expected generation {match}, got {generation}")
 
 
 def describe_bucket(name: str) -> dict[str, str]:

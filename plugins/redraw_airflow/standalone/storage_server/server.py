@@ -6,7 +6,6 @@ Source: https://cloud.google.com/storage/docs/json_api/v1
 from __future__ import annotations
 
 import base64
-import os
 import re
 import sys
 from http import HTTPStatus
@@ -91,11 +90,12 @@ class _Handler(Connection):
                 "o",
                 name,
             ):
-                self._get(self._find(bucket, name, "generation"))
+                self._get(self._place(bucket, name))
             case "DELETE", "storage", "v1", "b", bucket, "o", name:
-                self._delete(self._find(bucket, name, "generation"))
+                self._delete(self._place(bucket, name))
+                self.say(None, HTTPStatus.NO_CONTENT)
             case "POST", "storage", "v1", "b", bucket, "o", name, "rewriteTo", "b", target, "o", new_name:
-                self._copy(self._find(bucket, name, "sourceGeneration"), (target, new_name), body)
+                self._copy(self._place(bucket, name), (target, new_name), body)
             case _:
                 raise Refused(HTTPStatus.NOT_IMPLEMENTED, "expected a call that this server offers")
 
@@ -126,21 +126,16 @@ class _Handler(Connection):
             )
         return self._existing(bucket), name
 
-    def _find(self, bucket: str, name: str, key: str) -> ObjectRow:
-        row = self.server.objects.find(*self._place(bucket, name), self._number(key))
-        if row is None:
-            raise Refused(HTTPStatus.NOT_FOUND, "No such object")
-        return row
-
     def _number(self, key: str) -> int | None:
         text = self._query.get(key)
         if text is not None and not re.fullmatch(r"[0-9]{1,19}", text):
             raise Refused(HTTPStatus.BAD_REQUEST, f"{key}: expected a number")
         return None if text is None else int(text)
 
-    def _delete(self, row: ObjectRow) -> None:
-        self.server.objects.delete((row.bucket, row.name), self._number("ifGenerationMatch"))
-        self.say(None, HTTPStatus.NO_CONTENT)
+    def _delete(self, place: tuple[str, str]) -> None:
+        generation, match = self._number("generation"), self._number("ifGenerationMatch")
+        if not self.server.objects.delete(place, generation, match):
+            raise _no_object()
 
     def _batch(self, body: Body) -> None:
         """Run many deletions of one request, each like a request of its own."""
@@ -152,8 +147,7 @@ class _Handler(Connection):
         try:
             match self._parts(target):
                 case "storage", "v1", "b", bucket, "o", name:
-                    row = self._find(bucket, name, "generation")
-                    self.server.objects.delete((row.bucket, row.name), self._number("ifGenerationMatch"))
+                    self._delete(self._place(bucket, name))
                     return HTTPStatus.NO_CONTENT, ""
         except Refused as err:
             return err.status, str(err)
@@ -177,16 +171,20 @@ class _Handler(Connection):
             listed["nextPageToken"] = base64.urlsafe_b64encode(page.after.encode()).decode()
         self.say(listed)
 
-    def _get(self, row: ObjectRow) -> None:
+    def _get(self, place: tuple[str, str]) -> None:
+        generation = self._number("generation")
         if self._query.get("alt") != "media":
+            row = self.server.objects.find(place, generation)
+            if row is None:
+                raise _no_object()
             self.say(describe_object(row))
             return
-        start, end = self._range(row.size)
-        try:
-            content = self.server.objects.content(row).open("rb")
-        except FileNotFoundError as err:
-            raise Refused(HTTPStatus.NOT_FOUND, "No such object") from err
+        opened = self.server.objects.open(place, generation)
+        if opened is None:
+            raise _no_object()
+        row, content = opened
         with content:
+            start, end = self._range(row.size)
             self._send_head(row, start, end)
             if end > start:
                 # Without a timeout, this is one system call instead of one for each free buffer.
@@ -220,16 +218,19 @@ class _Handler(Connection):
         self.send_header("Content-Length", str(end - start))
         self.end_headers()
 
-    def _copy(self, source: ObjectRow, target: tuple[str, str], body: Body) -> None:
+    def _copy(self, source: tuple[str, str], target: tuple[str, str], body: Body) -> None:
         place = self._place(*target)
-        properties = read_properties(body.read_json()) or source.properties
+        properties = read_properties(body.read_json())
         with self.server.objects.incoming() as path:
-            try:
-                os.link(self.server.objects.content(source), path)
-            except FileNotFoundError as err:  # another request has replaced it
-                raise Refused(HTTPStatus.NOT_FOUND, "No such object") from err
+            copied = self.server.objects.link(source, self._number("sourceGeneration"), path)
+            if copied is None:
+                raise _no_object()
             row = self.server.objects.put(
-                place, path, source.crc32c, properties, self._number("ifGenerationMatch")
+                place,
+                path,
+                copied.crc32c,
+                properties or copied.properties,
+                self._number("ifGenerationMatch"),
             )
         size = str(row.size)
         self.say(
@@ -257,6 +258,10 @@ class _Handler(Connection):
             self.say(
                 describe_object(self.server.objects.put(place, path, checksum, properties, match_generation))
             )
+
+
+def _no_object() -> Refused:
+    return Refused(HTTPStatus.NOT_FOUND, "No such object")
 
 
 def _declared(hashes: str) -> str:
