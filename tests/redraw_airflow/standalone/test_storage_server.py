@@ -6,14 +6,13 @@ import json
 import os
 import socket
 import stat
-import sys
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import psutil
 import pytest
@@ -287,36 +286,35 @@ def test_content_that_is_open_is_read_whole_after_a_change(objects: Objects, cha
         assert content.read() == b"old"
 
 
-@pytest.fixture
-def quick_switches() -> Iterator[None]:
-    """Threads take turns often, so that they meet in the middle of each other's work."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
+@pytest.mark.parametrize(("owner", "function"), [(Path, "open"), (os, "link")], ids=["open", "copy"])
+def test_object_that_is_replaced_before_its_content_is_opened_is_found(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, function: str
+) -> None:
+    _put(objects, b"old")
+    original = getattr(owner, function)
+    changes: list[Thread] = []
 
+    def replace_first(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        changes.append(Thread(target=_put, args=(objects, b"new")))
+        changes[0].start()
+        changes[0].join(0.1)  # it waits for the lock, so the content is still there
+        return original(*arguments)
 
-@pytest.mark.usefixtures("quick_switches")
-def test_object_that_is_replaced_all_the_time_is_always_found(objects: Objects, tmp_path: Path) -> None:
-    _put(objects, b"0")
-    ended = threading.Event()
-
-    def replace_it() -> None:
-        while not ended.is_set():
-            _put(objects, b"1")
-
-    with ThreadPoolExecutor(1) as pool:
-        replacing = pool.submit(replace_it)
-        try:
-            for number in range(300):
-                opened = objects.open(PLACE)
-                assert opened
-                with opened[1] as content:
-                    assert content.read() in (b"0", b"1")
-                assert objects.link(PLACE, None, tmp_path / str(number))
-        finally:
-            ended.set()
-        replacing.result()
+    monkeypatch.setattr(owner, function, replace_first)
+    if function == "open":
+        opened = objects.open(PLACE)
+        assert opened
+        with opened[1] as content:
+            assert content.read() == b"old"
+    else:
+        assert objects.link(PLACE, None, tmp_path / "link")
+        assert (tmp_path / "link").read_bytes() == b"old"
+    changes[0].join()
+    new = objects.open(PLACE)
+    assert new
+    with new[1] as content:
+        assert content.read() == b"new"
 
 
 def test_delete_of_an_older_generation_leaves_the_object(objects: Objects) -> None:

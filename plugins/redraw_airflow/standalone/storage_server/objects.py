@@ -108,11 +108,13 @@ class Objects:
         with self._lock:
             return self._find(place, generation)
 
-    def open(self, place: tuple[str, str], generation: int | None = None) -> tuple[ObjectRow, BinaryIO] | None:
+    def open(
+        self, place: tuple[str, str], generation: int | None = None
+    ) -> tuple[ObjectRow, BinaryIO] | None:
         """`find` an object, and open its content; a change at the same time removes no opened content."""
         with self._lock:
             row = self._find(place, generation)
-        return row and (row, (self._contents / str(row.generation)).open("rb"))
+            return row and (row, (self._contents / str(row.generation)).open("rb"))
 
     def link(self, place: tuple[str, str], generation: int | None, path: Path) -> ObjectRow | None:
         """`find` an object, and link its content to `path`."""
@@ -211,7 +213,10 @@ class Objects:
         return _object_row(values)
 
     def delete(self, place: tuple[str, str], generation: int | None, match: int | None) -> bool:
-        """Remove the object that `find` finds; False if there is none. `match` and errors are those of `put`."""
+        """Remove the object that `find` finds; False if there is none.
+
+        `match` and errors are those of `put`.
+        """
         with self._lock:
             row = self._find(place, generation)
             if row is None:
