@@ -114,7 +114,7 @@ class Objects:
         """`find` an object, and open its content; a change at the same time removes no opened content."""
         with self._lock:
             row = self._find(place, generation)
-            return row and (row, (self._contents / str(row.generation)).open("rb"))
+            return None if row is None else (row, (self._contents / str(row.generation)).open("rb"))
 
     def link(self, place: tuple[str, str], generation: int | None, path: Path) -> ObjectRow | None:
         """`find` an object, and link its content to `path`."""
