@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.formats.writer import find_writer
@@ -23,10 +22,8 @@ from redraw.export.weights.renaming import (
     of_same_name,
     pair_by_name,
 )
+from redraw.export.weights.request import WeightsRequest
 from redraw.export.weights.suggestions import describe_left_out
-
-if TYPE_CHECKING:
-    from redraw.export.weights.request import WeightsRequest
 
 _MODEL = "model"
 _KERAS_3_FILES = ("keras", "keras_weights")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import fnmatch
 import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.object_graph import classify_tensors, object_at, variables_from
@@ -22,10 +21,6 @@ from redraw.export.weights.ledger import Dropped, Ledger, Served
 from redraw.export.weights.lookup import Lookup
 from redraw.export.weights.orphans import find_unaveraged
 from redraw.export.weights.request import WeightsRequest
-
-if TYPE_CHECKING:
-    from redraw.export.weights.lookup import Lookup
-    from redraw.export.weights.request import WeightsRequest
 
 logger = logging.getLogger(__name__)
 # Rules that depend on how a version of Keras traverses a model.
