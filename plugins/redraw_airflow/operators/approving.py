@@ -46,8 +46,6 @@ from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, place
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["ApproveReexportOperator", "ApproveReleaseOperator"]
-
 _WAIT_HOURS = 24
 _MOST_HOURS = 24 * 366
 

@@ -12,7 +12,7 @@ from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
-from redraw.settings import Setting
+from redraw.setting_kinds import Setting
 from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.hooks import connection_place

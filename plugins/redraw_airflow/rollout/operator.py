@@ -24,9 +24,6 @@ from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waits_in_tr
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["ConfirmRolloutOperator"]
-
-
 # The stage's timeout after the triggerer has seen the servers.
 _LAST_LOOK_SECONDS = 30.0
 # The triggerer may be restarted, and then counts from its start.

@@ -22,7 +22,8 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 
-from redraw.settings import DOCS, MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS, environment_of
+from redraw.setting_kinds import environment_of
+from redraw.settings import DOCS, MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS
 from redraw_airflow.compat import rendered_name, was_killed
 from redraw_airflow.settings import REQUEST_VARIABLE
 from redraw_airflow.stages.process import FinishedStage

@@ -13,8 +13,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 from redraw.checkpoint.formats.source import CheckpointSource
-from redraw.checkpoint.objects.object_graph import classify_tensors, object_at, variables_from
-from redraw.checkpoint.objects.roles import Role
+from redraw.checkpoint.objects.object_graph import object_at, variables_from
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.key_index import list_catalogs
 from redraw.export.weights.ledger import Dropped, Ledger, Served
