@@ -111,7 +111,7 @@ def _explain_rest(
     claimed = {entry.key for entry in served}
     unreached = {lookup.key_of(variable.name) for variable in request.unreached}
     names = _names_by_key(lookup.catalog.keys)
-    files = (request.saved_places, request.former_places)
+    files = (request.places.in_keras_files, request.places.in_keras_2_files)
     duplicates = {p for entry in served for places in files for p in places.get(entry.variable, ())}
     by_name = {entry.variable for entry in served}
     rules: dict[str, str] = {}
