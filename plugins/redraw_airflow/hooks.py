@@ -16,8 +16,6 @@ from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["RedrawHook", "connection_place"]
-
 _TYPE = "redraw"
 # A person waits for the test button, so it has a shorter timeout than a stage.
 _TEST_SECONDS = 10.0

@@ -32,8 +32,6 @@ from redraw.requests import Request
 from redraw.settings import error_help
 from redraw.storage.credentials import watch_parent
 
-__all__ = ["main", "run"]
-
 _FORMS = ("auto", "table", "json")
 _LONGEST_LINE = 16_000
 _LONGEST_USAGE = 2_000

@@ -10,6 +10,7 @@ import pytest
 
 from redraw import errors, setting_kinds
 from redraw.errors import InvalidSetting
+from redraw.setting_kinds import Setting, environment_of, use_configuration
 from redraw.settings import (
     CACHE,
     CONTROL_FD,
@@ -19,12 +20,9 @@ from redraw.settings import (
     SCRATCH_BYTES,
     STORAGE_TIMEOUT,
     VERIFY_KEY,
-    Setting,
     check_help,
-    environment_of,
     error_help,
     take_control_fd,
-    use_configuration,
 )
 from tests.paths import ROOT
 

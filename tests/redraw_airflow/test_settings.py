@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from redraw.errors import InvalidSetting
-from redraw.settings import MODELS, STORAGE_TIMEOUT, Setting
+from redraw.setting_kinds import Setting
+from redraw.settings import MODELS, STORAGE_TIMEOUT
 from redraw_airflow.dags.forms.fields import bucket_field
 from redraw_airflow.settings import (
     LAUNCHER,

@@ -7,12 +7,10 @@ text.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+
+from airflow.sdk import Context
 
 from redraw.errors import one_line, printable
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 _logger = logging.getLogger(__name__)
 _LONGEST = 400

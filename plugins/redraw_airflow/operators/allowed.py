@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redraw.errors import InvalidRequest
-from redraw.settings import SERVERS, Setting
+from redraw.setting_kinds import Setting
+from redraw.settings import SERVERS
 from redraw.uri import Uri
 from redraw_airflow.operators.arguments import is_nothing, is_several, record, records
 from redraw_airflow.settings import (

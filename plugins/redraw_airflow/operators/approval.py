@@ -11,8 +11,6 @@ from redraw.definition.registry import find_model
 from redraw.errors import InvalidRequest
 from redraw.records import Check, ExportedModel, ValidationReport, format_metrics
 
-__all__ = ["ApprovalRequest", "approval_required", "demand_approval", "describe_batch", "describe_release"]
-
 # A person will not read more.
 _MOST_ROWS = 100
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Context, XComArg
 
 from redraw.errors import InvalidName, InvalidRecord, InvalidRequest
 from redraw.records import ExportedModel, ValidationReport
@@ -44,11 +45,6 @@ from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, place
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
-
-__all__ = ["ApproveReexportOperator", "ApproveReleaseOperator"]
 
 _WAIT_HOURS = 24
 _MOST_HOURS = 24 * 366

@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from airflow.sdk import Context
+from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
 from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
@@ -26,8 +29,6 @@ from redraw_airflow.stages.process import FinishedStage, StageProcess
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
-    from airflow.sdk import Context
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from redraw_airflow.stages.pod import StagePod
 

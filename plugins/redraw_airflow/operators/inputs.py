@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
+
+from airflow.sdk import Context, XComArg
+from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
-from redraw.settings import Setting
+from redraw.setting_kinds import Setting
 from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.hooks import connection_place
 from redraw_airflow.operators.arguments import truth
 from redraw_airflow.settings import REPORTS, WORK
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 # The input of a task: a record, as JSON or as the XCom of the task that returned it.
 AnyRecord: TypeAlias = "Mapping[str, Any] | XComArg"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, Context
 
 from redraw.errors import InvalidRequest
 from redraw.records import LivePointer, Release
@@ -14,9 +14,6 @@ from redraw_airflow.operators.arguments import mapping, record, required, text, 
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 
 class PushModelOperator(StageOperator):

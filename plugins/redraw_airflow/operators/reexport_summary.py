@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, Context
 
 from redraw.errors import CheckpointsFailed, InvalidRequest
 from redraw.names import ModelName
@@ -15,9 +15,6 @@ from redraw_airflow.operators.arguments import Kind, TakesArguments, required, t
 from redraw_airflow.operators.base import REPORT_KEY
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.reexporting import PLAN_KEY
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 SUMMARY_KEY = "summary"
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.errors import CheckpointNotFound, InvalidRequest, short_list
@@ -43,9 +44,6 @@ from redraw_airflow.operators.inputs import (
     waivers,
 )
 from redraw_airflow.settings import CHECKPOINTS
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 # The XCom of the batches; it exists even if there are none and the task is skipped.
 PLAN_KEY = "plan"

@@ -12,7 +12,9 @@ environment: `REDRAW_WORK`, `REDRAW_CHECKPOINTS`, `REDRAW_MODEL_BUCKET`, `REDRAW
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow.sdk import Context
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
@@ -33,9 +35,6 @@ from redraw_airflow.operators.reexporting import PlanReexportOperator, ReexportO
 from redraw_airflow.operators.retention import MarkVersionOperator, PruneOperator
 from redraw_airflow.operators.validation import ValidateSavedModelOperator
 from redraw_airflow.settings import CHECKPOINTS
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 __all__ = [
     "ApproveReexportOperator",

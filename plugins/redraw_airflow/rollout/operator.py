@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jinja2
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from redraw.errors import VersionNotFound
@@ -21,13 +23,6 @@ from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waits_in_triggerer
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.stages.credentials import using_connection
-
-if TYPE_CHECKING:
-    import jinja2
-    from airflow.sdk import Context
-
-__all__ = ["ConfirmRolloutOperator"]
-
 
 # The stage's timeout after the triggerer has seen the servers.
 _LAST_LOOK_SECONDS = 30.0

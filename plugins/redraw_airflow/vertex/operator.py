@@ -10,12 +10,13 @@ It imports the Google provider's hook only when it runs, so that other DAGs do n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.errors import InvalidRequest, ObjectConflict, RedrawError, VersionNotFound
@@ -34,10 +35,7 @@ from redraw_airflow.stages.credentials import using_connection
 from redraw_airflow.vertex.registry import VertexModel, move_aliases, register_release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow.providers.google.cloud.hooks.vertex_ai.model_service import ModelServiceHook
-    from airflow.sdk import Context
 
 _UPLOAD_SECONDS = 1800.0
 

@@ -13,12 +13,8 @@ from pathlib import Path
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.catalogue.listing import choose_checkpoint
 from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, folder_name
-from redraw.checkpoint.objects.object_graph import (
-    Role,
-    classify_tensors,
-    read_object_graph,
-    variables_by_path,
-)
+from redraw.checkpoint.objects.object_graph import read_object_graph, variables_by_path
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointError, CheckpointMismatch, CheckpointNotFound
 from redraw.records import Checkpoint, TrainingRun
 from redraw.records.times import format_time

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from redraw.definition.model import ModelDefinition
 from redraw.definition.parts import GoldenExamples
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import InvalidDefinition
-
-if TYPE_CHECKING:
-    from redraw.definition.model import ModelDefinition
 
 
 def read_examples(

@@ -12,7 +12,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from redraw.errors import InvalidSetting
-from redraw.settings import MODELS, definition_folders
+from redraw.setting_kinds import definition_folders
+from redraw.settings import MODELS
 
 _GROUP = "redraw.models"
 # If Redraw is on the path but not installed, no entry point announces its examples.

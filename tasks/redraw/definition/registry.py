@@ -16,13 +16,13 @@ import pkgutil
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from redraw.definition import Applies, ModelDefinition
 from redraw.definition.legacy_keras import demand_legacy_keras
 from redraw.definition.packages import Package, list_packages
-from redraw.definition.source_text import read_definition_text
+from redraw.definition.source_text import DefinitionText, read_definition_text
 from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition, InvalidName, UnknownModel, one_line
 from redraw.names import ModelName
@@ -34,38 +34,17 @@ _SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoundModel:
+class FoundModel(DefinitionText):
     """A definition's module, which was read but not imported.
 
     Attributes:
         name: The model's name, which is the module's last part.
         module: The module's full name.
-        summary: The first line of its docstring.
-        applies: Which checkpoints it is for.
-        approval: Whether a person must approve a publication.
-        approval_by_another: Whether that person must not be the one who started the run.
-        legacy_keras: Whether TensorFlow's own Keras must be Keras 2 when it runs.
-        schedule: When it is trained again; empty: only by hand.
-        owner: Who is responsible for it.
-        metrics: The metrics with thresholds.
-        change_tolerance: By how much floats may differ between versions; None if only running it would tell.
-        trains: Whether it can be trained, by its text.
         problem: Why it cannot be used, and what to do; empty if its text has no error.
     """
 
     name: str
     module: str
-    summary: str = ""
-    applies: Applies = field(default_factory=Applies)
-    approval: bool = False
-    approval_by_another: bool = False
-    legacy_keras: bool = False
-    schedule: str = ""
-    owner: str = ""
-    metrics: tuple[str, ...] = ()
-    change_tolerance: float | None = ModelDefinition.change_tolerance
-    trains: bool = True
-    problem: str = ""
 
 
 def list_models() -> tuple[FoundModel, ...]:
@@ -273,19 +252,10 @@ def _describe(module: str, path: Path, _state: tuple[int, ...]) -> FoundModel:
     """Read a module's file, once for each state of the file."""
     # As bytes: its first lines may name another encoding than UTF-8.
     text = read_definition_text(path.read_bytes())
-    return FoundModel(
-        name=path.stem,
-        module=module,
-        summary=text.summary,
-        applies=text.applies,
+    model = FoundModel(name=path.stem, module=module, **vars(text))
+    return replace(
+        model,
         approval=text.approval or text.approval_by_another,
-        approval_by_another=text.approval_by_another,
-        legacy_keras=text.legacy_keras,
-        schedule=text.schedule,
-        owner=text.owner,
-        metrics=text.metrics,
-        change_tolerance=text.change_tolerance,
-        trains=text.trains,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )
 

@@ -10,7 +10,7 @@ from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.configuration import read_configuration
 from redraw.checkpoint.formats.foreign import find_foreign
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
-from redraw.checkpoint.objects.object_graph import Role, classify_tensors
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound, RedrawError, printable
 from redraw.heal.findings import find_problems

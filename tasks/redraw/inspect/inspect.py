@@ -19,7 +19,7 @@ from redraw.checkpoint.catalogue.bare import find_step
 from redraw.checkpoint.formats.bundle import BundleSource
 from redraw.checkpoint.formats.locate import locate_checkpoint
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
-from redraw.checkpoint.objects.object_graph import Role, classify_tensors
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound, InvalidDefinition
 from redraw.records import Signature, TensorSpec
 from redraw.records.results import (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import Param
+from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.definition.registry import FoundModel, list_models, list_problems
@@ -13,9 +13,6 @@ from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
 from redraw_airflow.operators.allowed import PLACES, demand_allowed, demand_allowed_servers, split_servers
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 MODEL_PATTERN = "^[a-z][a-z0-9_]*$"
 # The longest text and place of a run, the most lines of a list, and the largest whole number.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from airflow.sdk import Param
+from airflow.sdk import Context, Param
 
 from redraw.definition.registry import list_models
 from redraw.errors import InvalidRequest
@@ -19,9 +17,6 @@ from redraw_airflow.dags.forms.fields import (
     weights_field,
 )
 from redraw_airflow.dags.forms.waiving import check_waivers, waive_field, waive_reason_field
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 # A step in an API call, and in a line of the form.
 _STEP_NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}

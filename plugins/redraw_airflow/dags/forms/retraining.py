@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from airflow.sdk import Param
+from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.definition.registry import list_models
@@ -22,9 +20,6 @@ from redraw_airflow.dags.forms.fields import (
 )
 from redraw_airflow.dags.forms.waiving import check_waivers, waive_field, waive_reason_field
 from redraw_airflow.operators.approval import approval_required
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 
 def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[str, Param]:

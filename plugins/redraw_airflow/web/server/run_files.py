@@ -18,8 +18,6 @@ from redraw_airflow.operators.inputs import run_folder_name
 from redraw_airflow.settings import ALLOWED_WORK, REPORTS, WEB_CONNECTION, WORK
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["read_run_file"]
-
 
 def read_run_file(
     uri: Uri, model: ModelName, dag_id: str, run_id: str, most: int = ATTACHMENT_BYTES

@@ -25,8 +25,6 @@ from redraw_airflow.stages.environment import source_root, stage_environment, st
 from redraw_airflow.stages.outcome import named_error
 from redraw_airflow.web.server.errors import WorkerFailed, WorkerOverran, WorkersBusy
 
-__all__ = ["run_worker"]
-
 _MOST_WORKERS = 2
 _MOST_ANSWER = 64 << 20
 _LOG_KEPT = 64 << 10

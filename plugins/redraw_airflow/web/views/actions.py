@@ -15,7 +15,7 @@ from typing import Any, Literal
 from redraw.errors import InvalidSetting
 from redraw.publish.bucket.layout import trained_before
 from redraw.records import LivePointer, Release
-from redraw.settings import Setting
+from redraw.setting_kinds import Setting
 from redraw_airflow.settings import MARK_DAG, PRUNE_DAG, PUBLISHING_DAGS, REEXPORT_DAG, ROLL_BACK_DAG
 
 _logger = logging.getLogger(__name__)

@@ -16,8 +16,7 @@ from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.formats.state_file import STATE_BYTES, STATE_FILE, times_in_state_file
 from redraw.checkpoint.formats.tf_record import EVENT_FILES, times_in_event_files
 from redraw.checkpoint.objects.averages import find_averages
-from redraw.checkpoint.objects.object_graph import classify_tensors
-from redraw.checkpoint.objects.roles import Role
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointCorrupt, short_list
 from redraw.names import ModelName
 from redraw.records import Checkpoint, CheckpointFormat

@@ -19,7 +19,7 @@ from redraw.definition import GraphFunctionDefinition, Mode, RecordedDefinition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import InvalidDefinition, short_list
 from redraw.export.graph.canonical import make_canonical
-from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
+from redraw.export.graph.drawn import DrawnGraph, DrawnVariable, Places
 from redraw.export.graph.graph_assets import name_assets, put_asset_names
 from redraw.export.graph.pruning import reachable_nodes
 from redraw.networks.graph_functions import DrawnSignature, draw_signature, group_by_saved_name, whole_shape
@@ -63,7 +63,7 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
         meta_graph=meta_graph,
         variables=_described(variables),
         known_by="key" if _is_saved_model(definition) else "name",
-        object_places=_keys(definition) if _is_saved_model(definition) else {},
+        places=Places(by_object=_keys(definition) if _is_saved_model(definition) else {}),
         unreached=(*_described(idle), *_unserved(definition)),
         assets={asset.name: asset.path for asset in assets},
     )

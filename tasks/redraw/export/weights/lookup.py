@@ -41,8 +41,12 @@ class Lookup:
     def _unsaved(self) -> str:
         """The message for variables that Keras does not save in its files."""
         keras = self.source.format in ("keras", "keras_weights")
-        names = [v.name for v in self.missing if v.name not in self._request.saved_places] if keras else []
-        if not names or not self._request.saved_places:
+        names = (
+            [v.name for v in self.missing if v.name not in self._request.places.in_keras_files]
+            if keras
+            else []
+        )
+        if not names or not self._request.places.in_keras_files:
             return ""
         layers = sorted({name.rpartition("/")[0] or name for name in names})
         return (
@@ -62,7 +66,7 @@ class Lookup:
         # If names differ only by counters, only the order tells which variable is which.
         alike = all(any(of_same_name(name, other) for other in names_in_file) for name in names)
         return describe_left_out(
-            names, self.source, self._request.former_places, others=bool(free), alike=alike
+            names, self.source, self._request.places.in_keras_2_files, others=bool(free), alike=alike
         )
 
     def key_of(self, name: str) -> str | None:

@@ -11,21 +11,16 @@ from __future__ import annotations
 import fnmatch
 import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.source import CheckpointSource
-from redraw.checkpoint.objects.object_graph import classify_tensors, object_at, variables_from
-from redraw.checkpoint.objects.roles import Role
+from redraw.checkpoint.objects.object_graph import object_at, variables_from
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.key_index import list_catalogs
 from redraw.export.weights.ledger import Dropped, Ledger, Served
 from redraw.export.weights.lookup import Lookup
 from redraw.export.weights.orphans import find_unaveraged
 from redraw.export.weights.request import WeightsRequest
-
-if TYPE_CHECKING:
-    from redraw.export.weights.lookup import Lookup
-    from redraw.export.weights.request import WeightsRequest
 
 logger = logging.getLogger(__name__)
 # Rules that depend on how a version of Keras traverses a model.
@@ -116,7 +111,7 @@ def _explain_rest(
     claimed = {entry.key for entry in served}
     unreached = {lookup.key_of(variable.name) for variable in request.unreached}
     names = _names_by_key(lookup.catalog.keys)
-    files = (request.saved_places, request.former_places)
+    files = (request.places.in_keras_files, request.places.in_keras_2_files)
     duplicates = {p for entry in served for places in files for p in places.get(entry.variable, ())}
     by_name = {entry.variable for entry in served}
     rules: dict[str, str] = {}

@@ -63,11 +63,11 @@ def _trained_keys(graph: DrawnGraph, source: ArchiveSource) -> list[str]:
     times = Counter(names)
     order = {name: number for number, name in enumerate(names) if times[name] == 1}
     keys, last = [], -1
-    for name in graph.trained:
+    for name in graph.places.trained:
         place = next((order[part] for part in reversed(name.split("/")[:-1]) if part in order), -1)
         if place <= 0 or place < last:
             raise _UncertainError(f"{name} is not in the order of the file's layers")
-        key = next(iter(graph.saved_places.get(name, ())), None)
+        key = next(iter(graph.places.in_keras_files.get(name, ())), None)
         if key is None or key not in source.entries:
             raise _UncertainError(f"{name} is not in the file")
         last = place

@@ -6,17 +6,14 @@ import difflib
 import fnmatch
 import logging
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.parts import joined_names
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, orphaned_averages
 from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.ledger import Served
+from redraw.export.weights.request import WeightsRequest
 from redraw.export.weights.suggestions import differ_by_counters
-
-if TYPE_CHECKING:
-    from redraw.export.weights.request import WeightsRequest
 
 logger = logging.getLogger(__name__)
 

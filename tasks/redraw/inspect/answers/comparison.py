@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from redraw.definition import ModelDefinition
 from redraw.errors import InvalidDefinition
 from redraw.inspect.answers.batches import RequestBatch
 from redraw.inspect.answers.comparing import is_float
@@ -17,9 +18,6 @@ from redraw.inspect.answers.tally import OutputTally
 from redraw.names import ModelName
 from redraw.records import Signature
 from redraw.records.results import AnswerComparison, AnswerSlice, ComparedMetrics, RequestSource
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
 
 _MOST_VALUES, _LONGEST = 50, 60
 _OTHERS = "other values"

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from redraw.definition import ModelDefinition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.inspect.answers.pair import AnsweredBatch
 from redraw.inspect.answers.samples import RandomRows, resample_metrics
 from redraw.records.results import ComparedMetrics, MeasuredTwice
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
 
 # The rows of a signature: enough for shares within 0.01, and few enough to resample in seconds.
 _ROWS, _SEED = 5_000, 29

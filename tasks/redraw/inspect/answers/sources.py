@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from redraw.definition import OutsideReference
+from redraw.definition import GoldenExamples, ModelDefinition, OutsideReference
 from redraw.definition.examples import read_examples
 from redraw.definition.legacy_keras import use_legacy_keras
 from redraw.definition.quiet import quiet_import
@@ -25,9 +24,6 @@ from redraw.serving.requests import cast_request, count_rows
 from redraw.storage.opening import open_storage
 from redraw.storage.scratch import demand_room
 from redraw.uri import Uri
-
-if TYPE_CHECKING:
-    from redraw.definition import GoldenExamples, ModelDefinition
 
 GOLDEN, HELD_OUT = "golden", "held-out"
 _WARM_UP = Path("assets.extra/tf_serving_warmup_requests")

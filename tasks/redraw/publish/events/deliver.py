@@ -23,7 +23,8 @@ import redraw
 from redraw.errors import InvalidSetting, RedrawError, one_line
 from redraw.publish.events.webhooks import Webhook, find_webhook
 from redraw.records.events import ModelEvent
-from redraw.settings import NAMES, WEBHOOKS
+from redraw.setting_kinds import NAMES
+from redraw.settings import WEBHOOKS
 
 _logger = logging.getLogger(__name__)
 

@@ -11,14 +11,9 @@ import pytest
 from redraw.checkpoint.bundle.messages import TrackableObjectGraph
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.writer import BundleWriter
-from redraw.checkpoint.objects.object_graph import (
-    ObjectGraph,
-    Role,
-    classify_tensors,
-    read_object_graph,
-    variables_by_path,
-    variables_from,
-)
+from redraw.checkpoint.objects.object_graph import read_object_graph, variables_by_path, variables_from
+from redraw.checkpoint.objects.roles import Role, classify_tensors
+from redraw.checkpoint.objects.trackable import ObjectGraph
 from redraw.errors import CheckpointCorrupt
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"

@@ -19,6 +19,7 @@ import tensorflow as tf
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.errors import CheckpointMismatch
+from redraw.export.graph.drawn import Places
 from redraw.export.graph.places import find_places
 from redraw.export.weights.ledger import Ledger
 from redraw.export.weights.mapping import map_checkpoint
@@ -40,8 +41,7 @@ def ask(network: Any, **more: Any) -> WeightsRequest:
     return WeightsRequest(
         variables=[Variable(n, v.dtype.name, tuple(v.shape)) for n, v in variables.items()],
         known_by="name" if known_by_own_names(network) else "path",
-        structure_places=places.by_structure,
-        saved_places=places.in_keras_files,
+        places=Places(by_structure=places.by_structure, in_keras_files=places.in_keras_files),
         **more,
     )
 

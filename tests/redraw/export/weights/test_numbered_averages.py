@@ -57,9 +57,7 @@ def build(*, order: tuple[str, ...] = ("b", "a"), frozen: str = "") -> keras.Mod
 
 def drawn(model: keras.Model) -> DrawnGraph:
     places = find_places(model, weights_by_name(model))
-    return DrawnGraph(
-        meta_graph=None, variables=(), saved_places=places.in_keras_files, trained=places.trained
-    )
+    return DrawnGraph(meta_graph=None, variables=(), places=places)
 
 
 def save(model: keras.Model, optimizer: Any, path: Path) -> Path:

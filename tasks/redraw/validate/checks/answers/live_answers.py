@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
+from redraw.definition import ModelDefinition
 from redraw.inspect.answers.comparison import ComparisonTally, common_signatures
 from redraw.inspect.answers.pair import AnsweredBatch
 from redraw.inspect.answers.sources import GOLDEN, HELD_OUT, batches_of_examples
@@ -15,10 +15,7 @@ from redraw.records.results.comparison import ANSWERS_NAME
 from redraw.serving.errors import ServingFailure
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
-    from redraw.validate.subject.subject import LiveVersion, Subject
+from redraw.validate.subject.subject import LiveVersion, Subject
 
 _NAME = "live-answers"
 _NONE = "there is no live version to compare with"

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from redraw.definition import Threshold
+from redraw.definition import ModelDefinition, Threshold
 from redraw.errors import CheckpointMismatch
 from redraw.inspect.answers.metrics import lower_is_better
 from redraw.inspect.answers.samples import resample_metrics
@@ -21,10 +20,7 @@ from redraw.records import Check
 from redraw.records.attachments import METRICS_NAME, ComparedMetric, MeasuredMetrics
 from redraw.serving import RequestRefused
 from redraw.validate.outcome import CannotRun, conclude
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _NAME = "live-metrics"
 # The percentiles of the resampled differences that bound their interval.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +21,7 @@ from redraw.serving.requests import take_rows
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 from redraw.validate.subject.outside.opening import Opened, open_reference
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _NAME = "reference-answers"
 # Refused batches that are asked again row by row; a log that does not fit would have too many.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +21,7 @@ from redraw.serving.requests import count_rows, take_rows
 from redraw.serving.values import encode_values
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Answers, Subject
+from redraw.validate.subject.subject import Answers, Subject
 
 # A sample of few rows may come out the same once or twice by chance.
 _MOST_TIMES = 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from redraw.serving.requests import Request, cast_request, generate_request, tak
 from redraw.validate.checks.answers.parity import find_differences, largest_error
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 ROWS = 200
 _BATCH = 32

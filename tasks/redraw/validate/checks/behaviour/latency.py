@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from redraw.definition import Budget
 from redraw.records import Check
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
+from redraw.serving import Latency, LoadedModel
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, count_rows, take_rows
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.serving import Latency, LoadedModel
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _BATCH = 32
 # A busy machine is not the model's fault: a measurement over budget is repeated up to so many times.

@@ -14,14 +14,13 @@ from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.tf_record import read_records
 from redraw.records import Check
+from redraw.records.signature import TensorSpec
 from redraw.serving.errors import ServingFailure
 from redraw.validate.outcome import CannotRun, conclude
+from redraw.validate.subject.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from redraw.records.signature import TensorSpec
-    from redraw.validate.subject.subject import Subject
 
 _FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _MOST_RECORDS = 1000  # a server refuses a file with more

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, take_rows
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _TIMES = 2
 

@@ -6,7 +6,6 @@ import enum
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
@@ -17,9 +16,7 @@ from redraw.records.signature import TensorSpec
 from redraw.serving.errors import RequestRefused, ServingFailure
 from redraw.serving.requests import Request, count_rows, take_rows
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 # Error codes that blame the request. Others (INTERNAL, RESOURCE_EXHAUSTED, …) blame the model. Only the
 # model knows which strings are images and which numbers are indices: it may refuse others.

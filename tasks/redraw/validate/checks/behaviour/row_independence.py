@@ -7,7 +7,6 @@ any other sum or extreme over the batch, would mix them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,7 @@ from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, count_rows, take_rows
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _SIZES = (2, 3, 32)
 _MOST_ROWS = 12  # golden rows asked one by one

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from redraw.recorded.nodes import node_name
 from redraw.records import Check
 from redraw.storage.files import checksum_of
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 
 def check_assets(subject: Subject) -> Check:

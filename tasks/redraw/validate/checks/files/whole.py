@@ -7,18 +7,15 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
 from redraw.errors import CheckpointError
 from redraw.records import Check
 from redraw.records.files import SIGNATURE_FILE
+from redraw.serving.graph.serving_graph import ServingGraph
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.serving.graph.serving_graph import ServingGraph
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _GRAPH, _INDEX = "saved_model.pb", "variables/variables.index"
 # The files of a SavedModel and its signature; asset folders may have any files.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from redraw.records import Check
 from redraw.validate.graph_diff.compare import compare_graphs
@@ -12,9 +11,7 @@ from redraw.validate.graph_diff.comparison import Comparison, Part
 from redraw.validate.graph_diff.picture import draw_picture
 from redraw.validate.graph_diff.serving_graph import read_signatures
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 
 def check_graphs(subject: Subject) -> Check:

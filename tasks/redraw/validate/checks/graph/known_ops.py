@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from redraw.checkpoint.bundle.dtypes import dtype_name
 from redraw.records import Check
 from redraw.serving.graph.runtimes.op_lists import OpForm, Releases, read_releases
+from redraw.serving.graph.serving_graph import ServingGraph
 from redraw.validate.outcome import CannotRun, conclude
+from redraw.validate.subject.subject import Subject
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.attr_value_pb2 import AttrValue
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
-
-    from redraw.serving.graph.serving_graph import ServingGraph
-    from redraw.validate.subject.subject import Subject
 
 
 def check_custom_ops(subject: Subject) -> Check:

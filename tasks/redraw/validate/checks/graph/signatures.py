@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.bundle.dtypes import dtype_name
 from redraw.recorded.nodes import node_name
 from redraw.records import Check, Signature, TensorSpec
-from redraw.serving.graph.serving_graph import tensors_of
+from redraw.serving.graph.serving_graph import ServingGraph, tensors_of
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.serving.graph.serving_graph import ServingGraph
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _DEFAULT = "serving_default"
 _PREDICT, _CLASSIFY, _REGRESS = (

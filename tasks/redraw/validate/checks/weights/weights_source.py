@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.formats.source import CheckpointSource
@@ -13,10 +13,8 @@ from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
 from redraw.records import Check
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.export_bytes import Reading
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.export_bytes import Reading
+from redraw.validate.subject.subject import Subject
 
 # The export's prefix for constants of the definition, which no checkpoint has.
 _CONSTANTS = "constants/"

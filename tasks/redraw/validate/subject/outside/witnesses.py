@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -14,12 +14,10 @@ from redraw.inspect.answers.naming import Exchange, Misfit, Naming
 from redraw.inspect.answers.record_parts import Problems
 from redraw.inspect.inspect import describe_saved_model
 from redraw.records import Signature
+from redraw.serving import LoadedModel
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, cast_request, count_rows, take_rows
 from redraw.uri import Uri
-
-if TYPE_CHECKING:
-    from redraw.serving import LoadedModel
 
 _BATCH = 32
 
