@@ -4,7 +4,7 @@ A string tensor is stored as the varint lengths of its elements, a masked CRC-32
 those lengths, and the elements; a variant one (the state of an iterator) as the varint
 length, the bytes and a masked CRC-32C of each element in turn. The tensor's checksum
 covers the lengths as fixed-size numbers instead of as varints, so they have to be
-
+decoded on the way.
 
 Source:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/util/tensor_bundle/tensor_bundle.cc

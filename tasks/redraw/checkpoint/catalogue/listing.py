@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,22 +107,21 @@ def choose_checkpoint(request: CheckpointRequest) -> Checkpoint:
     """
     if request.step is not None:
         return find_named(request.catalogue, request.model, str(request.step))
-    metric, metrics, lower, best = request.best, set[str](), {"loss"}, list[Checkpoint]()
+    metric, metrics, lower = request.best, set[str](), {"loss"}
+    ends: list[Checkpoint] = []
     for checkpoint in list_checkpoints(request.catalogue, request.model):
         metrics |= set(checkpoint.metrics)
         lower |= set(checkpoint.lower_is_better)
         if metric is None or checkpoint.metrics.get(metric) is not None:
-            lower_is_better = metric is not None and metric.removeprefix("average_") in lower
-            best = [
-                max([*best, checkpoint], key=lambda item: (_merit(item, metric, lower_is_better), _age(item)))
-            ]
-    if not best:
+            # The highest and the lowest, because only a later record may say which of them is better.
+            ends = [_best([*ends, checkpoint], metric, lowest=lowest) for lowest in (False, True)]
+    if not ends:
         expected = "checkpoints" if metric is None else f"metric {metric!r}"
         raise CheckpointNotFound(
             f"{request.catalogue.absolute()}/{request.model}: expected {expected}, got"
             f" {', '.join(sorted(metrics)) or 'none'}. Choose one of these, or put a checkpoint there."
         )
-    return best[0]
+    return ends[metric is not None and metric.removeprefix("average_") in lower]
 
 
 def is_folder_name(name: str) -> bool:
@@ -201,9 +200,12 @@ def _records(
     return (record for record in records if record is not None)
 
 
-def _merit(checkpoint: Checkpoint, metric: str | None, lower_is_better: bool) -> float:
-    value = (metric and checkpoint.metrics[metric]) or 0.0
-    return -value if lower_is_better else value
+def _best(checkpoints: Iterable[Checkpoint], metric: str | None, *, lowest: bool) -> Checkpoint:
+    def merit(checkpoint: Checkpoint) -> tuple[float, tuple[str, int]]:
+        value = 0.0 if metric is None else checkpoint.metrics[metric] or 0.0
+        return -value if lowest else value, _age(checkpoint)
+
+    return max(checkpoints, key=merit)
 
 
 def _age(checkpoint: Checkpoint) -> tuple[str, int]:

@@ -273,7 +273,7 @@ def _by_names(rule: str, keys: Mapping[str, str], request: WeightsRequest) -> It
     yield Catalog(rule=rule, keys=keys)
     names = {variable.name: variable.name for variable in request.variables}
     short, short_names = _below_the_model(keys), _below_the_model(names)
-    if len(short) == len(keys) and (short.keys() != keys.keys() or short_names.keys() != names.keys()):
+    if short.keys() != keys.keys() or short_names.keys() != names.keys():
         asks = {name: (inner,) for inner, name in short_names.items()}
         yield Catalog(rule=f"{rule} without the model's", keys=short, asks=asks, tier=1)
 

@@ -136,6 +136,8 @@ LYING = {
     "wrong_size": (alter(KERNEL, size=3996), "4000 bytes.*3996 bytes"),
     "wrong_dtype": (alter(KERNEL, dtype=2), "8000 bytes for float64.*4000 bytes"),
     "absurd_shape": (reshape(2**62), "fewer than 2\\^63 bytes"),
+    "absurd_shape_by_one": (reshape(2**61), "fewer than 2\\^63 bytes"),
+    "strings_without_their_lengths": (reshape(3997, dtype=7), "at least 4001 bytes for 3997 strings"),
     "absurd_shape_of_nothing": (reshape(2**62, 0, 2**62), "fewer than 2\\^63 bytes"),
     "absurd_product": (reshape(2**31, 2**31, 2**31), "fewer than 2\\^63 bytes"),
     "absurd_strings": (reshape(2**40, dtype=7), "strings"),

@@ -141,6 +141,19 @@ def test_select_without_a_run_looks_across_runs(
     assert choose(tmp_path, **choice) == three[expected]
 
 
+@pytest.mark.parametrize("metric", ["error", "average_error"])
+def test_select_best_of_records_of_which_only_the_last_says_that_lower_is_better(
+    metric: str, tmp_path: Path
+) -> None:
+    """The records are read in the order of their steps; of equal values the newer weights are chosen."""
+    put(tmp_path, 100, "0123456789abcdef", "2024-01-01T00:00:00Z", metrics={metric: 0.5})
+    put(tmp_path, 200, "123456789abcdef0", "2024-02-01T00:00:00Z", metrics={metric: 0.1})
+    best = put(tmp_path, 300, "23456789abcdef01", "2024-03-01T00:00:00Z", metrics={metric: 0.1})
+    said: dict[str, Any] = {"metrics": {metric: 0.3}, "lower_is_better": ("error",)}
+    put(tmp_path, 400, "3456789abcdef012", "2024-04-01T00:00:00Z", **said)
+    assert choose(tmp_path, best=metric) == best
+
+
 def test_select_best_across_runs_with_an_unknown_metric_lists_the_known(
     three: list[Checkpoint], tmp_path: Path
 ) -> None:

@@ -347,3 +347,45 @@ def test_map_unreached_and_training_only_are_dropped_by_their_rules(tmp_path: Pa
         "aux/w": "training only",
         "idle": "reached by no signature",
     }
+
+
+@pytest.mark.parametrize(
+    ("saved", "served", "found_by"),
+    [
+        ("net/{}/kernel", "net/{}/kernel", "name"),
+        ("net/{}/kernel", "{}/kernel", "name without the model's"),
+        ("{}/kernel", "net/{}/kernel", "name without the model's"),
+        ("net/{}/kernel", "other/{}/kernel", "name without the model's"),
+        ("net/{}/kernel:0", "{}/kernel", "name without the model's"),
+        # Of names of two parts, the first is a layer's.
+        ("net/kernel{}", "other/kernel{}", ""),
+        # And what not all names share is no model's.
+        ("{}/inner/kernel", "inner/kernel{}", ""),
+    ],
+)
+def test_map_names_with_or_without_the_model_s(
+    saved: str, served: str, found_by: str, tmp_path: Path
+) -> None:
+    value = np.zeros(2, np.float32)
+    path = write_names(tmp_path / "ckpt", **{saved.format(layer): value for layer in ("a", "b")})
+    wanted = ask_for({served.format(layer): (2,) for layer in ("a", "b")})
+    if not found_by:
+        with pytest.raises(CheckpointMismatch, match="expected its value in the checkpoint, got none"):
+            map_checkpoint(wanted, open_checkpoint(path))
+        return
+    ledger = map_checkpoint(wanted, open_checkpoint(path))
+    assert ledger.found_by == found_by
+    assert {entry.variable: entry.key for entry in ledger.served} == {
+        served.format(layer): saved.format(layer) for layer in ("a", "b")
+    }
+
+
+@pytest.mark.parametrize(("count", "said"), [(5, "w4 (5 in all). Draw the layers"), (6, "w4 … (6 in all, ")])
+def test_map_many_weights_that_nothing_takes_names_the_first_five(
+    count: int, said: str, tmp_path: Path
+) -> None:
+    value = np.zeros(2, np.float32)
+    path = write_names(tmp_path / "ckpt", served=value, **{f"w{number}": value for number in range(count)})
+    with pytest.raises(CheckpointMismatch) as refused:
+        map_checkpoint(ask_for({"served": (2,)}), open_checkpoint(path))
+    assert f"that no served variable takes: w0, w1, w2, w3, {said}" in str(refused.value)
