@@ -16,6 +16,7 @@ from airflow.sdk.types import RuntimeTaskInstanceProtocol
 from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
+from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.arguments import Kind, mapping, required, text
 from redraw_airflow.operators.assets import CHANGES, update_assets
 from redraw_airflow.operators.failures import keeping_failure
@@ -246,3 +247,20 @@ class StageOperator(PlacesOperator):
         """End the stage and all that it started."""
         if self._running is not None:
             self._running.terminate()
+
+
+class ApprovedOperator(StageOperator):
+    """An operator that publishes, with the answer of an approval task in its argument `approval`."""
+
+    kinds = {**StageOperator.kinds, "approval": mapping}
+
+    def run_fields(self, context: Context) -> dict[str, Any]:
+        """The fields that say who started which run, if the approval that the definition asks for is there.
+
+        Raises:
+            InvalidRequest: It is missing, or the person who gave it must not.
+            UnknownModel: No package has the model.
+        """
+        approved_by = (self.approval or {}).get("approved_by")
+        demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
+        return super().run_fields(context)

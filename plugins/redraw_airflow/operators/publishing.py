@@ -9,14 +9,13 @@ from airflow.sdk import Asset, Context
 from redraw.errors import InvalidRequest
 from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
-from redraw_airflow.operators.approval import demand_approval
-from redraw_airflow.operators.arguments import mapping, record, required, text, truth, version
-from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.arguments import record, required, text, truth, version
+from redraw_airflow.operators.base import ApprovedOperator, StageOperator
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
 
 
-class PushModelOperator(StageOperator):
+class PushModelOperator(ApprovedOperator):
     """Publish a validated export as an immutable version; its assets' events say which.
 
     Its XCom is the `Release` record as JSON values.
@@ -45,11 +44,10 @@ class PushModelOperator(StageOperator):
     """
 
     kinds = {
-        **StageOperator.kinds,
+        **ApprovedOperator.kinds,
         **dict.fromkeys(("saved_model", "report"), required(record)),
         **dict.fromkeys(("bucket", "signing_key", "signing_certificate"), text),
         "make_live": truth,
-        "approval": mapping,
     }
     stage, request_type, record_type = "push", PushRequest, Release
     changes_models = True
@@ -77,17 +75,6 @@ class PushModelOperator(StageOperator):
             "bucket": self.bucket_or_default(),
             "approved_by": (self.approval or {}).get("approved_by"),
         }
-
-    def run_fields(self, context: Context) -> dict[str, Any]:
-        """The fields that say who started which run, if the approval that the definition asks for is there.
-
-        Raises:
-            InvalidRequest: It is missing, or the person who gave it must not.
-            UnknownModel: No package has the model.
-        """
-        approved_by = (self.approval or {}).get("approved_by")
-        demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
-        return super().run_fields(context)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and add the version to the assets' events.

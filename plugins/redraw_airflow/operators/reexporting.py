@@ -22,18 +22,16 @@ from redraw.records import Checkpoint
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
-from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.arguments import (
     integer,
     integers,
-    mapping,
     records,
     required,
     text,
     texts,
     time,
 )
-from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.base import ApprovedOperator, StageOperator
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import (
     AnyRecord,
@@ -169,7 +167,7 @@ class PlanReexportOperator(StageOperator):
                 )
 
 
-class ReexportOperator(StageOperator):
+class ReexportOperator(ApprovedOperator):
     """Export, validate and publish a batch of checkpoints in one process; nothing becomes live.
 
     If one of them fails, so does the task; the XCom `report` has a row for each in any case. A second run
@@ -194,12 +192,11 @@ class ReexportOperator(StageOperator):
     """
 
     kinds = {
-        **StageOperator.kinds,
+        **ApprovedOperator.kinds,
         "checkpoints": required(records),
         **dict.fromkeys(("bucket", "weights", "batch_label"), text),
         "waive": texts,
         "waive_reason": text,
-        "approval": mapping,
     }
     stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
     reports = changes_models = True
@@ -228,17 +225,6 @@ class ReexportOperator(StageOperator):
             "weights": optional_choice(self.weights),
             "waive": waivers(self.waive, self.waive_reason),
         }
-
-    def run_fields(self, context: Context) -> dict[str, Any]:
-        """The fields that say who started which run, if the approval that the definition asks for is there.
-
-        Raises:
-            InvalidRequest: It is missing, or the person who gave it must not.
-            UnknownModel: No package has the model.
-        """
-        approved_by = (self.approval or {}).get("approved_by")
-        demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
-        return super().run_fields(context)
 
 
 def _day(key: str) -> dict[str, str]:

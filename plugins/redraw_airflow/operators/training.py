@@ -22,37 +22,24 @@ from redraw.records import Checkpoint, ExportedModel, TrainingRun
 from redraw.records.progress import TrainingProgress
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
 from redraw_airflow.hooks import connection_place
-from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
+from redraw_airflow.operators.approving import ApproveReexportOperator as ApproveReexportOperator
+from redraw_airflow.operators.approving import ApproveReleaseOperator as ApproveReleaseOperator
 from redraw_airflow.operators.arguments import integer, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.comparing import CompareAnswersOperator
+from redraw_airflow.operators.comparing import CompareAnswersOperator as CompareAnswersOperator
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, optional_choice, place
 from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink, tensorboard_url
 from redraw_airflow.operators.progress import TrainingWatch
-from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
-from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator
-from redraw_airflow.operators.reexporting import PlanReexportOperator, ReexportOperator
-from redraw_airflow.operators.retention import MarkVersionOperator, PruneOperator
-from redraw_airflow.operators.validation import ValidateSavedModelOperator
+from redraw_airflow.operators.publishing import PushModelOperator as PushModelOperator
+from redraw_airflow.operators.publishing import RollBackOperator as RollBackOperator
+from redraw_airflow.operators.publishing import SetLiveOperator as SetLiveOperator
+from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator as SummarizeReexportOperator
+from redraw_airflow.operators.reexporting import PlanReexportOperator as PlanReexportOperator
+from redraw_airflow.operators.reexporting import ReexportOperator as ReexportOperator
+from redraw_airflow.operators.retention import MarkVersionOperator as MarkVersionOperator
+from redraw_airflow.operators.retention import PruneOperator as PruneOperator
+from redraw_airflow.operators.validation import ValidateSavedModelOperator as ValidateSavedModelOperator
 from redraw_airflow.settings import CHECKPOINTS
-
-__all__ = [
-    "ApproveReexportOperator",
-    "ApproveReleaseOperator",
-    "CheckpointOperator",
-    "CompareAnswersOperator",
-    "ExportSavedModelOperator",
-    "MarkVersionOperator",
-    "PlanReexportOperator",
-    "PruneOperator",
-    "PushModelOperator",
-    "ReexportOperator",
-    "RollBackOperator",
-    "SetLiveOperator",
-    "SummarizeReexportOperator",
-    "TrainOperator",
-    "ValidateSavedModelOperator",
-]
 
 
 class TrainOperator(StageOperator):

@@ -80,8 +80,8 @@ class LabelledRows:
             metrics=tuple(
                 MeasuredTwice(
                     name=name,
-                    here=_finite(here_metrics[name]),
-                    other=_finite(other_metrics[name]),
+                    here=finite(here_metrics[name]),
+                    other=finite(other_metrics[name]),
                     here_interval=_interval(draws, name, lambda pair: pair[:, 0]),
                     other_interval=_interval(draws, name, lambda pair: pair[:, 1]),
                     difference_interval=_interval(draws, name, lambda pair: pair[:, 0] - pair[:, 1]),
@@ -122,5 +122,6 @@ def _interval(draws: Mapping[str, np.ndarray], name: str, side: Any) -> tuple[fl
     return float(low), float(high)
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value; None if it is NaN or infinite."""
     return value if math.isfinite(value) else None

@@ -14,7 +14,7 @@ import numpy as np
 
 from redraw.definition import ModelDefinition, Threshold
 from redraw.errors import CheckpointMismatch
-from redraw.inspect.answers.metrics import lower_is_better
+from redraw.inspect.answers.metrics import finite, lower_is_better
 from redraw.inspect.answers.samples import resample_metrics
 from redraw.records import Check
 from redraw.records.attachments import METRICS_NAME, ComparedMetric, MeasuredMetrics
@@ -121,8 +121,8 @@ def measure_regression(subject: Subject, version: int, live: Mapping[str, float]
     metrics = tuple(
         ComparedMetric(
             name=name,
-            here=_finite(served[name]),
-            live=_finite(live[name]),
+            here=finite(served[name]),
+            live=finite(live[name]),
             lower_is_better=lower_is_better(definition, name),
             error=_error(gains.get(name, ())),
         )
@@ -170,10 +170,6 @@ def _error(gains: Sequence[float]) -> float | None:
     if not len(gains):
         return None
     return float(np.percentile(gains, _UPPER) - np.percentile(gains, _LOWER)) / 2
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def check_thresholds(subject: Subject) -> Check:
