@@ -79,6 +79,12 @@ def test_averages_of_an_optimizer_for_some_of_its_weights_are_found_by_name() ->
     assert orphaned_averages((), graph) == ["of_nothing", "of_two", "of_two_parts"]
 
 
+def test_averages_of_an_optimizer_that_lists_nothing_else_are_found_by_name() -> None:
+    alone = {AVERAGES: numbered([variable("of_kernel", "average/net/kernel")])}
+    graph = graph_of({"net": {"kernel": "net/kernel"}, "optimizer": alone})
+    assert find_averages((), graph) == {"net/kernel": "of_kernel"}
+
+
 def test_averages_in_a_list_with_other_attributes_are_in_its_order() -> None:
     weights = ["first", "second"]
     tree = optimizer(weights, [])

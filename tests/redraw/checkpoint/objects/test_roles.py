@@ -64,6 +64,11 @@ def test_classify_tensor_named_after_a_variable_is_its_slot(key: str, shape: tup
         ("training/Adam/beta_1", (), "float32", Role.OPTIMIZER),
         ("training/Adam/Variable_7", (4, 3), "float32", Role.OPTIMIZER),
         ("training/Adam/iter", (), "int64", Role.STEP),
+        ("training/AdamW/iter", (), "int64", Role.STEP),
+        ("training/AdamW/iterations", (), "int32", Role.STEP),
+        ("training/AdamW/iter", (), "float32", Role.OPTIMIZER),
+        ("training/AdamW/iter", (2,), "int64", Role.OPTIMIZER),
+        ("training/AdamW/decay", (), "int64", Role.OPTIMIZER),
         ("OptimizeLoss/learning_rate", (), "float32", Role.OPTIMIZER),
         ("current_loss_scale", (), "float32", Role.OPTIMIZER),
         ("good_steps", (), "int64", Role.OPTIMIZER),
@@ -142,6 +147,13 @@ def test_classify_an_optimizer_of_any_attribute_by_what_it_holds() -> None:
     layer = {**TRAINING, "model": {**TRAINING["model"], "optimizer": {}, "trainer": part}}
     weights = {"only trained", "iterations", "momentum", "learning rate", "moved", "scale"}
     assert roles_of(graph_of(layer))[Role.MODEL_WEIGHT] == ROLES[Role.MODEL_WEIGHT] | weights
+
+
+def test_classify_an_optimizer_of_no_more_than_its_own_lists_by_these() -> None:
+    least = {name: TRACKED[name] for name in ("_variables", "_trainable_variables", "_iterations")}
+    found = roles_of(graph_of({"model": {"layer": {"kernel": KERNEL}, "trainer": least}}))
+    assert found[Role.MODEL_WEIGHT] == {KERNEL, "only trained"}
+    assert (found[Role.SLOT_VARIABLE], found[Role.OPTIMIZER]) == ({"momentum"}, {"iterations"})
 
 
 def test_classify_without_any_object_gives_no_role() -> None:
