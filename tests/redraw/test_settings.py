@@ -60,7 +60,7 @@ def test_read_value_of_a_wrong_type_says_what_where_and_what_to_do(
     with pytest.raises(InvalidSetting) as caught:
         setting.read()
     assert str(caught.value) == (
-        f"{setting.variable}: expected {expected}, got {text!r} from the environment. Correct it."
+        f"{setting.variable}: expected {expected}, got {text!r} from the environment. Correct the setting."
     )
 
 

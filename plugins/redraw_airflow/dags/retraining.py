@@ -121,7 +121,11 @@ def retrain_each(
     for name in names:
         model = definitions.get(name)
         if model is None or model.problem or not model.trains:
-            problem = "no package holds it" if model is None else model.problem or "nothing to train with"
+            problem = (
+                "no package has its definition"
+                if model is None
+                else model.problem or "the definition has no training data"
+            )
             logger.error("no DAG for model %r: %s", name, problem)
             continue
         try:

@@ -188,18 +188,19 @@ class StageOperator(PlacesOperator):
         launcher = self.launcher or LAUNCHER.read()
         if launcher not in {"process", "kubernetes"}:
             raise InvalidRequest(
-                f"launcher: expected process or kubernetes, got {launcher!r:.80}. Correct it, or"
+                f"launcher: expected process or kubernetes, got {launcher!r:.80}. Correct the argument"
+                " launcher, or"
                 " REDRAW_LAUNCHER."
             )
         if launcher == "kubernetes" and not folder.for_all_tries().is_bucket:
             raise InvalidRequest(
                 "launcher kubernetes: expected a work folder in a bucket, got"
-                f" {folder.for_all_tries()!r:.200}: a pod shares no disk. Set REDRAW_WORK to gs://…."
+                f" {folder.for_all_tries()!r:.200}, which a pod cannot read. Set REDRAW_WORK to gs://…."
             )
         if launcher == "kubernetes" and "image" not in (self.pod or {}):
             raise InvalidRequest(
-                "pod: expected an image to run the stage in, got none. Pass pod={'image': …}, by the DAG's"
-                " default_args for all stages."
+                "pod: expected an image to run the stage in, got none. Pass pod={'image': …}. For all"
+                " stages, set it in the DAG's default_args."
             )
         return launcher
 

@@ -40,7 +40,8 @@ def waivers(checks: Sequence[str], reason: str | None) -> list[str]:
     """
     if reason is None and (bare := [text for text in checks if "=" not in text]):
         raise InvalidRequest(
-            f"waive: expected CHECK=REASON, got {', '.join(bare)!r:.200}. Say why, or give waive_reason."
+            f"waive: expected CHECK=REASON, got {', '.join(bare)!r:.200}. Add the reason, or set"
+            " waive_reason."
         )
     return [text if "=" in text else f"{text}={reason}" for text in checks]
 
@@ -78,7 +79,9 @@ def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
         InvalidSetting: The setting is malformed.
     """
     if not (value := value or default.read()):
-        raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {default.variable}.")
+        raise InvalidRequest(
+            f"{name}: expected a value, got none. Pass the argument, or set {default.variable}."
+        )
     return value
 
 

@@ -147,10 +147,13 @@ class SetLiveOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The fields of a `LiveRequest`."""
         if self.version is None:
-            raise InvalidRequest("version: expected a version to make live, got none. Give it.")
+            raise InvalidRequest(
+                "version: expected a version to make live, got none. Pass the argument version."
+            )
         if self.version_label not in {None, "stable", "canary"}:
             raise InvalidRequest(
-                f"version_label: expected stable or canary, got {self.version_label!r:.80}. Correct it."
+                f"version_label: expected stable or canary, got {self.version_label!r:.80}. Correct the"
+                " argument."
             )
         return {"set": self.version, "label": self.version_label, **self._other_fields()}
 

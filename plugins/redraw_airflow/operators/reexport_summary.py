@@ -18,7 +18,7 @@ from redraw_airflow.operators.reexporting import PLAN_KEY
 
 SUMMARY_KEY = "summary"
 
-_LOST = "its task ended without a report: see the task's log"
+_LOST = "the task of this batch ended without a report; see its log"
 
 
 class SummarizeReexportOperator(BaseOperator, TakesArguments):
@@ -76,7 +76,8 @@ class SummarizeReexportOperator(BaseOperator, TakesArguments):
         batches = ti.xcom_pull(task_ids=self.planned_by, key=PLAN_KEY)
         if batches is None:
             raise InvalidRequest(
-                f"task {self.planned_by}: expected a plan, got none. See its log, and run it again."
+                f"task {self.planned_by}: expected a plan, got none. Clear that task to run it again; if it"
+                " fails, see its log."
             )
         rows: list[ReexportedCheckpoint] = []
         seconds = 0.0

@@ -103,7 +103,9 @@ class PlanReexportOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The fields of a `CheckpointsRequest`, without the times."""
         if self.batch_size is not None and self.batch_size < 1:
-            raise InvalidRequest(f"batch_size: expected 1 or more, got {self.batch_size}. Correct it.")
+            raise InvalidRequest(
+                f"batch_size: expected 1 or more, got {self.batch_size}. Correct the argument."
+            )
         return {
             "catalogue": place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS),
             "steps": self.steps,
@@ -124,9 +126,9 @@ class PlanReexportOperator(StageOperator):
             return _day(key)
         if interval_start is None or interval_end is None or not lasts:
             raise InvalidRequest(
-                "steps, trained_from, trained_to: expected at least one of them in a run without a logical"
-                " date, or without a data interval that lasts, got none. Say which checkpoints to export"
-                " again, or give the DAG a CronDataIntervalTimetable."
+                "steps, trained_from, trained_to: expected at least one of them in a run without a data"
+                " interval, got none. Set one of them in the form, or give the DAG a"
+                " CronDataIntervalTimetable."
             )
         return {
             "from_time": interval_start.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -162,8 +164,9 @@ class PlanReexportOperator(StageOperator):
         if missing and context["dag_run"].run_type.value not in _TIMED:
             with keeping_failure(context, self.stage, self.model):
                 raise CheckpointNotFound(
-                    f"steps: expected steps of the catalogue, got {short_list(missing, 'missing steps')}, of"
-                    f" which it has no checkpoint of {self.model} between these days. Correct them."
+                    f"steps: expected steps of the catalogue, got {short_list(missing, 'missing steps')},"
+                    f" for which the catalogue has no checkpoint of {self.model} between these days."
+                    " Correct the steps."
                 )
 
 
@@ -234,7 +237,8 @@ def _day(key: str) -> dict[str, str]:
         days = [day.isoformat(timespec="seconds") for day in (start, start + timedelta(days=1))]
     except (ValueError, OverflowError) as err:
         raise InvalidRequest(
-            f"partition key: expected a day of training such as 2026-01-31, got {key!r:.80}. Correct it."
+            f"partition key: expected a day of training such as 2026-01-31, got {key!r:.80}. Correct the"
+            " partition key."
         ) from err
     return {"from_time": f"{days[0]}Z", "to_time": f"{days[1]}Z"}
 

@@ -172,10 +172,15 @@ class CheckpointOperator(StageOperator):
         }
         if self.choose not in choices:
             listed = ", ".join(choices)
-            raise InvalidRequest(f"choose: expected one of {listed}, got {self.choose!r:.80}. Correct it.")
+            raise InvalidRequest(
+                f"choose: expected one of {listed}, got {self.choose!r:.80}. Correct the argument."
+            )
         argument, value = choices[self.choose]
         if value is None:
-            raise InvalidRequest(f"{argument}: expected a value with choose={self.choose!r}. Give it.")
+            raise InvalidRequest(
+                f"{argument}: expected a value, because choose is {self.choose!r}, got"
+                " none. Pass the argument."
+            )
         return {self.choose: value}
 
 

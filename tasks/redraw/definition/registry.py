@@ -82,7 +82,7 @@ def _list_definitions(name: str | None = None) -> tuple[FoundModel, ...]:
 def _defined_twice(model: FoundModel, twin: FoundModel) -> FoundModel:
     problem = (
         f"model {model.name!r}: expected one definition, got two, in {model.module} and {twin.module}."
-        " Rename one, or name the packages to use in REDRAW_MODELS."
+        " Rename one module, or list only the packages to use in REDRAW_MODELS."
     )
     return replace(model, summary="", applies=Applies(), problem=problem)
 
@@ -115,8 +115,9 @@ def _unknown(name: str, names: Sequence[str]) -> str:
     packages = ", ".join(package.name for package in list_packages()) or "none"
     return " ".join(
         (
-            f"model {name!r}: expected one of {', '.join(names) or 'none'}. Add its module to a package that"
-            f" announces definitions (now {packages}), or correct the name.",
+            f"model {name!r}: expected one of {', '.join(names) or 'none'}. Correct the name, or add the"
+            f" model's module to a package of definitions (searched: {packages}; to search others, set"
+            " REDRAW_MODELS).",
             *list_problems(),
         )
     )
@@ -148,8 +149,9 @@ def find_fitting(name: str, trained_at: str) -> FoundModel:
     if len(chosen) != 1:
         periods = "; ".join(f"{model.module} {model.applies}" for model in family)
         raise InvalidDefinition(
-            f"model {name!r}: expected one definition for weights of {trained_at}, got {len(chosen)}:"
-            f" {periods}. Correct their applies_to, or add a definition."
+            f"model {name!r}: expected one definition for weights trained at {trained_at}, got"
+            f" {len(chosen)}: {periods}. Correct applies_to in these definitions, or add a definition for"
+            " that time."
         )
     return chosen[0]
 
@@ -228,7 +230,7 @@ def _misnamed(package: Package, info: pkgutil.ModuleInfo) -> str:
     try:
         ModelName(info.name)
     except InvalidName as err:
-        return f"module {package.name}.{info.name}: {err} Rename it, or begin its name with '_'."
+        return f"module {package.name}.{info.name}: {err} Rename the module, or begin its name with '_'."
     return ""
 
 
@@ -238,13 +240,15 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"{path} is no regular file")
+            raise OSError(f"{path} is not a regular file")
         read = _describe if time.time() - status.st_ctime > _SETTLED_SECONDS else _describe.__wrapped__
         return read(module, path, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     # Python's parser raises one of the last two if a source is nested too deeply.
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as err:
         reason = one_line(str(err) or type(err).__name__, 300)
-        return replace(model, problem=f"module {module}: cannot be read: {reason}. Correct it.")
+        return replace(
+            model, problem=f"module {module}: the file cannot be read: {reason}. Correct the file."
+        )
 
 
 @functools.lru_cache(maxsize=4096)
@@ -274,8 +278,8 @@ def _instantiate(module_name: str) -> ModelDefinition:
         if len(classes) != 1:
             names = ", ".join(c.__name__ for c in classes) or "none"
             raise InvalidDefinition(
-                f"module {module_name}: expected one complete subclass of ModelDefinition,"
-                f" found {names}. Keep one definition in each module."
+                f"module {module_name}: expected exactly one concrete subclass of ModelDefinition, found"
+                f" {names}. Define one such class in each module."
             )
         definition = classes[0]()
         definition.check()

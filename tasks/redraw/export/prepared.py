@@ -185,6 +185,6 @@ def _demand_updated(definition: ModelDefinition, ledger: Ledger, source: Checkpo
         names = short_list(untouched, "moving averages that training never updated")
         raise CheckpointMismatch(
             f"{source.uri}: expected moving averages that training updated, got the initial values in"
-            f" {names}: training did not run the update operations (UPDATE_OPS), so"
-            " there is nothing to serve in place of the batch's statistics. Choose another checkpoint."
+            f" {names}: training did not run the update operations (UPDATE_OPS), so the checkpoint has no"
+            " statistics to serve. Choose another checkpoint."
         )

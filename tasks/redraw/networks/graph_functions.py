@@ -110,8 +110,8 @@ def with_averages(names: Iterable[str], tensors: Iterable[str]) -> dict[str, str
     chosen = {name: averages.get(name, name) for name in names}
     if not averages.keys() & chosen.keys():
         raise CheckpointMismatch(
-            f"expected average weights (NAME{AVERAGE_SUFFIX}) in the checkpoint, got none."
-            " Serve the raw weights, or train with a moving average."
+            f"expected average weights (NAME{AVERAGE_SUFFIX}) in the checkpoint, got none. Export with"
+            " --weights raw, or train with average_decay."
         )
     return chosen
 
@@ -164,8 +164,8 @@ def check_fit(prefix: Path, sources: Mapping[str, Sequence[Any]]) -> Mapping[str
         actual = f"{entries[key].dtype} {list(entries[key].shape)}" if key in entries else "none"
         if expected != actual:
             raise CheckpointMismatch(
-                f"{prefix}, tensor {key!r}: expected {expected}, got {actual}."
-                " Use the definition that trained it, or name another checkpoint."
+                f"{prefix}, tensor {key!r}: expected {expected}, got {actual}. Use the definition that"
+                " trained the checkpoint, or name another checkpoint."
             )
     return joined
 

@@ -194,8 +194,8 @@ class Browser:
         release = read_release(self.storage, model, version)
         if release is None:
             raise VersionNotFound(
-                f"{self.storage.uri}/{model}/{version}: expected a published version, got none."
-                " Correct the address."
+                f"{self.storage.uri}/{model}/{version}: expected a published version, got none. Correct the"
+                " model or the version in the address."
             )
         return release
 
@@ -214,7 +214,8 @@ class Browser:
         claim = read_claim(self.storage, model, version)
         if claim is None:
             raise VersionNotFound(
-                f"{self.storage.uri}/{model}/{version}: expected a claim, got none. Correct the address."
+                f"{self.storage.uri}/{model}/{version}: expected a claim, got none. Correct the model or"
+                " the version in the address."
             )
         return claim
 

@@ -107,14 +107,14 @@ def write_uri(uri: str, data: bytes) -> None:
                 return
         pause()  # another process wrote in between; this write comes after it
     raise StorageUnavailable(
-        f"{uri}: expected to write it, got another writer's content on each try. Find out who writes it,"
-        " and run it again."
+        f"{uri}: could not write the object, because another process changed it on every try. Wait until"
+        " that process ends, then run the same command again."
     )
 
 
 def _split(uri: Uri) -> tuple[Uri, str]:
     if uri.is_bucket and not uri.key:
-        raise InvalidName(f"{uri}: expected gs://BUCKET/NAME, got only a bucket. Name a file in it.")
+        raise InvalidName(f"{uri}: expected gs://BUCKET/NAME, got only a bucket. Name a file in the bucket.")
     return uri.parent, uri.name
 
 

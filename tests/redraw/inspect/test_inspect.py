@@ -257,9 +257,9 @@ def write_unknown_dtype(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (write_garbage, "a SavedModel message"),
+        (write_garbage, "a SavedModel protocol buffer"),
         (write_nothing, "a SavedModel with a graph"),
-        (write_unknown_dtype, "signature 's', input 'x': expected a dtype"),
+        (write_unknown_dtype, "signature 's', input 'x': expected a TensorFlow dtype"),
     ],
 )
 def test_inspect_damaged_saved_model_names_file_and_damage(

@@ -84,7 +84,7 @@ def test_flags_in_variables_are_fixed_where_they_are_read_or_named(resource: boo
     graph = Graph(drawn.as_graph_def().node, {}, "a test")
     assert fix_flags(graph) == 1
     (message,) = unknown_flags(graph, ["answer:0"])
-    assert message.startswith("the outputs need the flag 'warm', a variable, ")
+    assert message.startswith("the outputs depend on the flag 'warm', a variable ")
     fix_constants(graph, {"warm": 0, "step": 5})
     assert unknown_flags(graph, ["answer:0"]) == []
     answer = known_value(graph, "answer:0")

@@ -69,16 +69,16 @@ def test_demand_sound_accepts_a_loop_and_the_deepest_functions() -> None:
 @pytest.mark.parametrize(
     ("nodes", "nested", "message"),
     [
-        ([], MOST_NESTED + 1, "functions in each other more than 40 deep"),
-        ([*LOOP, node("x", "Identity", "gone:1")], 0, "'x', which reads 'gone', which it does not have"),
-        ([*LOOP, node("x", "NoOp", "^gone")], 0, "'x', which reads 'gone', which it does not have"),
+        ([], MOST_NESTED + 1, "functions nested more than 40 deep"),
+        ([*LOOP, node("x", "Identity", "gone:1")], 0, "'x', which reads 'gone', which does not exist"),
+        ([*LOOP, node("x", "NoOp", "^gone")], 0, "'x', which reads 'gone', which does not exist"),
         ([*LOOP, node("x", "Identity")], 0, r"'x' \(Identity\) with 0 inputs instead of 1"),
         ([*LOOP, node("x", "Neg", "start", "start")], 0, r"'x' \(Neg\) with 2 inputs instead of 1"),
-        ([*LOOP, node("x", "Mul", "merge", "x")], 0, "'x', which waits for its own result"),
+        ([*LOOP, node("x", "Mul", "merge", "x")], 0, "'x', which depends on its own result"),
         (
             [*LOOP, node("x", "Mul", "start", "y"), node("y", "Neg", "x")],
             0,
-            "'x', which waits for its own result",
+            "'x', which depends on its own result",
         ),
     ],
 )

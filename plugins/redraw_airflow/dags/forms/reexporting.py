@@ -72,8 +72,8 @@ def check_reexport_choices(context: Context) -> None:
     start, end = context["params"]["trained_from"], context["params"]["trained_to"]
     if start and end and start >= end:
         raise InvalidRequest(
-            f"trained_to: expected a day after {start} (trained_from), got {end}. Give the day after the last"
-            " one to export."
+            f"trained_to: expected a day after {start} (trained_from), got {end}. Set trained_to to the day"
+            " after the last day to export."
         )
 
 

@@ -39,7 +39,7 @@ def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[s
     offered = [offer.name for offer in list_models() if offer.trains and model in (None, offer.name)]
     if scheduled and len(offered) > 1:
         raise InvalidRequest(
-            f"schedule: expected the model that it trains, one of {', '.join(offered)}, got none. Name it:"
+            f"schedule: expected a model for scheduled runs, one of {', '.join(offered)}, got none. Set it:"
             " retrain_and_export(model=…, schedule=…)."
         )
     return {

@@ -144,7 +144,7 @@ def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
         fields=(
             Field(name="keep", label="Versions to keep, the newest weights first", kind="integer", value=10),
             Field(name="keep_days", label="Days to keep a version after it was published", kind="number"),
-            Field(name="apply", label="Remove them (otherwise they are only listed)", kind="boolean"),
+            Field(name="apply", label="Remove the versions (otherwise they are only listed)", kind="boolean"),
         ),
         grave=True,
         menu=True,

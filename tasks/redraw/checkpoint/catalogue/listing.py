@@ -119,7 +119,8 @@ def choose_checkpoint(request: CheckpointRequest) -> Checkpoint:
         expected = "checkpoints" if metric is None else f"metric {metric!r}"
         raise CheckpointNotFound(
             f"{request.catalogue.absolute()}/{request.model}: expected {expected}, got"
-            f" {', '.join(sorted(metrics)) or 'none'}. Choose one of these, or put a checkpoint there."
+            f" {', '.join(sorted(metrics)) or 'none'}. Choose one of these, or add a checkpoint with"
+            " 'redraw checkpoint' or 'redraw adopt'."
         )
     return ends[metric is not None and metric.removeprefix("average_") in lower]
 
@@ -144,7 +145,10 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
     """
     where = catalogue.absolute() / model
     if not is_folder_name(name):
-        raise CheckpointNotFound(f"{where}: expected STEP or STEP-DIGEST, got {name!r}. Correct it.")
+        raise CheckpointNotFound(
+            f"{where}: expected a checkpoint's name STEP or STEP-DIGEST, got {name!r}. List the names with"
+            " 'redraw checkpoints'."
+        )
     # The catalogue's folders have twelve digits of the digest.
     step, _, digest = name.partition("-")
     matches: list[Checkpoint] = []
@@ -155,8 +159,8 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
     if len(matches) != 1:
         names = ", ".join(f"{item.step}-{item.digest[:12]} of {item.trained_at}" for item in matches[:_SHOWN])
         raise CheckpointNotFound(
-            f"{where}: expected one checkpoint {name}, got {names or 'none'}."
-            " List them with 'redraw checkpoints', and name one as STEP-DIGEST."
+            f"{where}: expected exactly one checkpoint {name}, found {names or 'none'}. List the"
+            " checkpoints with 'redraw checkpoints', and name one as STEP-DIGEST."
         )
     return matches[0]
 
@@ -177,7 +181,7 @@ def _records(
     seen: dict[str, int] | None = None,
 ) -> Iterator[Checkpoint | _Unreadable]:
     if not catalogue.is_bucket and Path(catalogue).exists() and not Path(catalogue).is_dir():
-        raise InvalidName(f"{catalogue}: expected the folder of a catalogue, got a file. Correct it.")
+        raise InvalidName(f"{catalogue}: expected a catalogue (a folder), got a file. Correct the path.")
     storage = open_storage(catalogue.absolute())
 
     def list_folders() -> Iterator[str]:

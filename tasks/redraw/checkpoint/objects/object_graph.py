@@ -102,7 +102,7 @@ class _Numbers:
 
     def __call__(self, number: int) -> int:
         if not 0 <= number < self.count:
-            raise MalformedError(f"an object of 0 to {self.count - 1}", f"number {number}")
+            raise MalformedError(f"an object number from 0 to {self.count - 1}", f"{number}")
         return number
 
 

@@ -133,8 +133,8 @@ def _variables(captures: Captures, text: bytes) -> Iterator[DrawnVariable]:
     ]
     if others:
         raise InvalidDefinition(
-            f"the signatures use state that is not a variable: {', '.join(sorted(others))}; expected tables"
-            " that are filled once, by an initializer (tf.lookup.StaticHashTable). Use these."
+            "signatures: expected only variables and tables with an initializer, got other state:"
+            f" {', '.join(sorted(others))}. Use tf.lookup.StaticHashTable for tables."
         )
 
 
@@ -145,8 +145,8 @@ def _children(graph: Any, number: int) -> Mapping[str, int]:
 def _described(name: str, key: str, variable: Any, value: Any = None) -> DrawnVariable:
     if not variable.shape.is_fully_defined():
         raise InvalidDefinition(
-            f"variable {name!r}: expected a shape without unknown dimensions, got {variable.shape}."
-            " Give it its whole shape."
+            f"variable {name!r}: expected a fully defined shape, got {variable.shape}. Give the variable a"
+            " shape without unknown dimensions."
         )
     return DrawnVariable(
         name=name,

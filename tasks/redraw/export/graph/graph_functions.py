@@ -157,8 +157,9 @@ def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reachable: 
     if strays:
         raise InvalidDefinition(
             f"{type(definition).__module__}.{type(definition).__name__}.graph: expected served variables in"
-            f" the collection 'variables', got {short_list(strays, 'stray variables')} outside of it. Make"
-            " variables by tf.compat.v1.get_variable, without collections of their own."
+            f" the collection 'variables', got {short_list(strays, 'stray variables')} outside of the"
+            " collection. Create variables with tf.compat.v1.get_variable, without the argument"
+            " collections."
         )
     return variables
 
@@ -175,9 +176,9 @@ def _demand_filled(definition: GraphFunctionDefinition, graph: tf.Graph, reachab
         if operation.type not in _FILLED_ONCE or operation.name not in filled:
             raise InvalidDefinition(
                 f"{type(definition).__module__}.{type(definition).__name__}.graph: expected state that a"
-                f" checkpoint or an initializer fills, got {operation.name!r} ({operation.type}), which would"
-                " be served empty. Use variables, and tables with an initializer (tf.lookup.StaticHashTable"
-                " of what the checkpoint's table holds)."
+                f" checkpoint or an initializer fills, got {operation.name!r} ({operation.type}), which"
+                " would be served empty. Use a variable, or a tf.lookup.StaticHashTable that is"
+                " initialized with the content of the checkpoint's table."
             )
 
 

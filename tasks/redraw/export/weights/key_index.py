@@ -91,8 +91,8 @@ def list_catalogs(
                 )
             )
             or f"expected {request.weights} weights in the checkpoint, got none{_root_suffix(request)}."
-            " Serve the other weights, train with a moving average, or name the object that holds them"
-            " in the definition's checkpoint_roots."
+            " Export with the other --weights (raw or average), train with average_decay, or name the"
+            " object that holds the weights in the definition's checkpoint_roots."
         )
     return sorted(catalogs, key=lambda catalog: catalog.tier)
 
@@ -105,7 +105,7 @@ def _root_suffix(request: WeightsRequest) -> str:
 def _averaged(catalog: Catalog, averages: Mapping[str, str]) -> Catalog:
     """The same catalog with averages in place of the weights that have one; batch statistics do not."""
     return Catalog(
-        rule=f"moving average by {catalog.rule}",
+        rule=f"moving average of {catalog.rule}",
         keys={name: averages.get(key, key) for name, key in catalog.keys.items()},
         asks=catalog.asks,
         tier=catalog.tier,

@@ -50,11 +50,10 @@ class Lookup:
             return ""
         layers = sorted({name.rpartition("/")[0] or name for name in names})
         return (
-            f"served variable {names[0]!r}: expected a place in the file that is known to be its own, got"
-            " none: Keras does not save it there, or the layer's own code does (save_own_variables or"
-            f" load_own_variables), and only that can read it ({len(names)} such variables, of"
-            f" {', '.join(layers[:_SHOWN])}). Save the trained model again, as a tf.train.Checkpoint,"
-            " and export that."
+            f"served variable {names[0]!r}: expected its value in the file, found no place that is certain"
+            f" ({len(names)} such variables, of {', '.join(layers[:_SHOWN])}). Keras does not save these"
+            " variables in this format, or the layer's own save_own_variables does. Save the trained model"
+            " again, as a tf.train.Checkpoint, and export that checkpoint."
         )
 
     def _left_out(self, free: Mapping[str, str]) -> str:
@@ -95,7 +94,7 @@ class Lookup:
             if (shape, variable.dtype) != (entry.shape, entry.dtype):
                 raise CheckpointMismatch(
                     f"served variable {variable.name!r}: expected {variable.dtype} {list(shape)}, got"
-                    f" {entry.dtype} {list(entry.shape)} under {entry.key!r}."
-                    " Export with the definition that trained it."
+                    f" {entry.dtype} {list(entry.shape)} under {entry.key!r}. Export with the definition"
+                    " that trained the checkpoint."
                 )
             yield Served(variable=variable.name, key=entry.key, dtype=entry.dtype, shape=shape)

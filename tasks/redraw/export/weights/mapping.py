@@ -92,14 +92,14 @@ def _choose(lookups: Sequence[Lookup]) -> Lookup:
     other = next((lookup for lookup in rivals if lookup.found != first.found), None)
     if other is not None and other.catalog.rule.startswith(_WALKS):
         raise CheckpointMismatch(
-            f"expected to find each variable at one place, got two: by {first.catalog.rule}, and by"
-            f" {other.catalog.rule}, and the file does not say which of them its writer took. Save the"
-            " trained model again, as a tf.train.Checkpoint, and export that."
+            f"expected one place for each variable, found two, by {first.catalog.rule} and by"
+            f" {other.catalog.rule}, and the file does not say which is right. Save the trained model"
+            " again, as a tf.train.Checkpoint, and export that checkpoint."
         )
     if other is not None:
         raise CheckpointMismatch(
             f"expected one object with the served variables, got several: by {first.catalog.rule} and by"
-            f" {other.catalog.rule}. Name the one to serve in the definition's checkpoint_roots."
+            f" {other.catalog.rule}. Name the object to serve in the definition's checkpoint_roots."
         )
     return first
 
@@ -163,11 +163,12 @@ def _demand_none(unexplained: Sequence[str], layers: Set[str]) -> None:
         names = short_list(parts or unexplained, "weights that no served variable takes", _SHOWN)
         count = f" ({len(unexplained)} in all)" if len(unexplained) <= _SHOWN else ""
         advice = (
-            "Their layers are served without them: draw these layers as the file has them."
+            "The definition has the layers of these weights, but without the weights. Build these layers"
+            " with the settings that the model was trained with."
             if parts
-            else "Draw the layers that read them; only if nothing but training did, such as a second head,"
-            " name them in the definition's training_only."
+            else "Add the layers that use these weights to the definition. If only training used them, such"
+            " as a second head, name them in the definition's training_only."
         )
         raise CheckpointMismatch(
-            f"the checkpoint holds weights that no served variable takes: {names}{count}. {advice}"
+            f"the checkpoint has weights that the served model does not use: {names}{count}. {advice}"
         )

@@ -39,11 +39,11 @@ def demand_owned(request: WeightsRequest, source: CheckpointSource) -> None:
     if orphans:
         name = orphans[0].removesuffix(AVERAGE_SUFFIX)
         raise CheckpointMismatch(
-            f"average {orphans[0]!r}: expected a weight {name!r} that it belongs to, got none in the"
-            f" checkpoint; the nearest weight without one is {_nearest(orphans[0], name, request, source)}."
-            f" Such averages: {short_list(orphans, 'averages that belong to no weight')}. If you know"
-            " whose one is, say so in the definition's renames, by the weight's name and the average's;"
-            " or serve the raw weights."
+            f"average {orphans[0]!r}: expected a weight {name!r} for this average, found none in the"
+            " checkpoint (nearest weight without an average:"
+            f" {_nearest(orphans[0], name, request, source)}; all averages without a weight:"
+            f" {short_list(orphans, 'averages that belong to no weight')}). Add the pair (weight's name,"
+            " average's name) to the definition's renames, or export with --weights raw."
         )
 
 
@@ -59,7 +59,7 @@ def _nearest(orphan: str, name: str, request: WeightsRequest, source: Checkpoint
     ]
     near = difflib.get_close_matches(name, free, n=1, cutoff=0.0)
     if not near or any(differ_by_counters(other, near[0]) for other in (name, *free)):
-        return "none for sure"
+        return "none that is certain"
     return near[0]
 
 

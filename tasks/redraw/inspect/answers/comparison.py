@@ -107,7 +107,7 @@ class ComparisonTally:
             notes: What was not compared.
         """
         left_out = list(notes)
-        left_out += [f"no request has {name!r} to sort rows by" for name in self._slices.missing()]
+        left_out += [f"no request has {name!r} to group rows by" for name in self._slices.missing()]
         metrics = [] if definition is None else self._measure(definition, left_out)
         return AnswerComparison(
             model=model,
@@ -127,8 +127,8 @@ class ComparisonTally:
         for signature, rows in sorted(self._labelled.items()):
             if rows.left_out:
                 left_out.append(
-                    f"metrics of signature {signature!r}: {rows.left_out} rows whose labels have another form"
-                    " than the first"
+                    f"metrics of signature {signature!r}: {rows.left_out} rows are left out, whose labels"
+                    " have another shape than the first row's"
                 )
             try:
                 metrics.append(rows.measure(definition, signature))

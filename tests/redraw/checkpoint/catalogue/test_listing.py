@@ -69,7 +69,7 @@ def test_list_of_an_empty_catalogue_is_empty(tmp_path: Path) -> None:
 
 def test_list_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InvalidName, match="file: expected the folder of a catalogue, got a file"):
+    with pytest.raises(InvalidName, match="file: expected a catalogue .a folder., got a file"):
         list_catalogue(CheckpointsRequest(model="digits", catalogue=f"{tmp_path}/file"))
 
 
@@ -114,9 +114,9 @@ def test_find_by_step_or_by_folder_gives_the_record(three: list[Checkpoint], tmp
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("100", "expected one checkpoint 100, got 100-0123456789ab of .*, 100-23456789abcd of"),
-        ("20", "expected one checkpoint 20, got none"),
-        ("../200", "expected STEP or STEP-DIGEST"),
+        ("100", "expected exactly one checkpoint 100, found 100-0123456789ab of .*, 100-23456789abcd of"),
+        ("20", "expected exactly one checkpoint 20, found none"),
+        ("../200", "expected a checkpoint's name STEP or STEP-DIGEST"),
     ],
 )
 def test_find_by_a_name_of_none_or_several_says_what_there_is(
@@ -199,5 +199,7 @@ def test_find_record_in_a_bucket_goes_by_where_it_lies_unless_its_files_are_on_s
     if prefix:  # its files were copied with it
         assert find_record(Uri(folder)) == dataclasses.replace(record, uri=Uri(folder))
     else:
-        with pytest.raises(InvalidRecord, match="in a bucket, got /old/catalogue/digits/100-abc"):
+        with pytest.raises(
+            InvalidRecord, match="in a bucket, got the local path /old/catalogue/digits/100-abc"
+        ):
             find_record(Uri(folder))

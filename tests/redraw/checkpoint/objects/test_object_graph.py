@@ -159,7 +159,7 @@ def test_read_graph_that_leads_nowhere_fails(tmp_path: Path, change: Callable[[A
     change(graph)
     with BundleWriter(tmp_path / "ckpt") as writer:
         writer.add_array(GRAPH, np.array(graph.SerializeToString(), object))
-    with pytest.raises(CheckpointCorrupt, match=f"{GRAPH}.*an object of 0 to 0, got number"):
+    with pytest.raises(CheckpointCorrupt, match=f"{GRAPH}.*an object number from 0 to 0, got"):
         read_object_graph(TensorBundle(tmp_path / "ckpt"))
 
 

@@ -306,7 +306,7 @@ def test_map_two_objects_that_fit_is_refused_until_one_is_named(tmp_path: Path) 
 def test_map_weights_outside_of_the_model_are_named(tmp_path: Path) -> None:
     tf.train.Checkpoint(model=Line(1.0), head=Line(2.0)).write(str(tmp_path / "ckpt"))
     with pytest.raises(
-        CheckpointMismatch, match=r"weights that no served variable takes: head/offset/.*\(2 in all\)"
+        CheckpointMismatch, match=r"weights that the served model does not use: head/offset/.*\(2 in all\)"
     ):
         map_checkpoint(ask(Line(0.0)), open_checkpoint(tmp_path / "ckpt"))
 
@@ -380,7 +380,7 @@ def test_map_names_with_or_without_the_model_s(
     }
 
 
-@pytest.mark.parametrize(("count", "said"), [(5, "w4 (5 in all). Draw the layers"), (6, "w4 … (6 in all, ")])
+@pytest.mark.parametrize(("count", "said"), [(5, "w4 (5 in all). Add the layers"), (6, "w4 … (6 in all, ")])
 def test_map_many_weights_that_nothing_takes_names_the_first_five(
     count: int, said: str, tmp_path: Path
 ) -> None:
@@ -388,4 +388,4 @@ def test_map_many_weights_that_nothing_takes_names_the_first_five(
     path = write_names(tmp_path / "ckpt", served=value, **{f"w{number}": value for number in range(count)})
     with pytest.raises(CheckpointMismatch) as refused:
         map_checkpoint(ask_for({"served": (2,)}), open_checkpoint(path))
-    assert f"that no served variable takes: w0, w1, w2, w3, {said}" in str(refused.value)
+    assert f"that the served model does not use: w0, w1, w2, w3, {said}" in str(refused.value)

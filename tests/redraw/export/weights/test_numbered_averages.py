@@ -187,7 +187,7 @@ def test_export_averages_of_a_keras_file_serves_those_that_keras_restores(
     exported = export_model(request)
     assert exported.checkpoint.averages
     ledger = json.loads(Path(exported.ledger_uri).read_text())
-    assert ledger["found_by"].startswith("moving average by layer's name")
+    assert ledger["found_by"].startswith("moving average of layer's name")
     averaged = {row["variable"] for row in ledger["served"] if row["key"].startswith("optimizer/vars/")}
     assert averaged == set(keras_3_files.averages)
     bundle = TensorBundle(Path(exported.uri) / "variables" / "variables")

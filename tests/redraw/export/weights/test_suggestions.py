@@ -71,15 +71,15 @@ def test_describe_missing_proposes_each_rename_that_can_be_no_other() -> None:
         " names are net/wide/kernel, net/features/kernel, "
     )
     assert message.endswith(
-        ", and 5 more have none. If it is the same weight, say so in the definition: renames ="
-        " (('net/hidden/kernel', 'net/features/kernel'),)."
+        ", and 5 more served variables have no value. If these are the same weights, set in the definition:"
+        " renames = (('net/hidden/kernel', 'net/features/kernel'),)."
     )
 
 
 def test_describe_missing_of_one_that_resembles_nothing_says_so() -> None:
     assert describe_missing([Wanted("a/kernel")], free(zzzzzzzzzzzz=((2,), "float32"))) == (
         "served variable 'a/kernel': expected its value in the checkpoint, got none; the nearest names are"
-        " none. Give the layer the name it was trained under, or the definition renames."
+        " none. Give the layer the name that it had in training, or set renames in the definition."
     )
 
 
@@ -95,9 +95,9 @@ def source_of(file: str, version: str | None, graph: ObjectGraph | None) -> Chec
     )
 
 
-IN_LISTS = "Keras 2 leaves layers in lists of lists or dicts of lists out of .keras and .weights.h5"
-BY_ATTRIBUTES = "Keras 2 orders layers by when their attributes were set"
-OUT_OF_LISTS = "Keras 3 leaves layers in lists, tuples and dicts out of a tf.train.Checkpoint"
+IN_LISTS = "Keras 2 does not save layers in lists of lists or dicts of lists to .keras and .weights.h5"
+BY_ATTRIBUTES = "Keras 2 numbers layers in the order in which attributes were set"
+OUT_OF_LISTS = "Keras 3 does not save layers in lists, tuples and dicts to a tf.train.Checkpoint"
 TRAINABLE_FIRST = "Keras 2 lists trainable variables first"
 
 
@@ -131,7 +131,7 @@ def test_describe_left_out_is_by_what_the_writer_of_the_file_does(
         actual = "no place that is certain" if others else "none of them"
         assert message.startswith(f"expected the weights of net/dense, scale in the file, got {actual}: ")
         advice = (
-            "as .keras or .weights.h5" if why == OUT_OF_LISTS else "by save_weights(PATH, save_format='tf')"
+            "as .keras or .weights.h5" if why == OUT_OF_LISTS else "with save_weights(PATH, save_format='tf')"
         )
         assert f" Save the trained model again {advice}, and export" in message
 

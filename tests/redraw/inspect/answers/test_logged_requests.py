@@ -57,14 +57,15 @@ BAD_LINES = {
     "[1]": "bad.jsonl: line 2: expected a JSON object with a request, got another value",
     '{"instances": [1]}': "line 2: input 'text': expected string [None], got 1",
     '{"instances": []}': "line 2: input 'text': expected a value for each row of the request, got 0 rows",
-    '{"inputs": {"text": "a"}}': "line 2: input 'text': expected a value for each row of the request, got no",
-    '{"inputs": {"word": ["a"], "other": ["b"]}}': "line 2: it has no input 'text', it has 'other', 'word'",
+    '{"inputs": {"text": "a"}}': "line 2: input 'text': expected a value for each row of the request, got"
+    " a value that is not a list",
+    '{"inputs": {"word": ["a"], "other": ["b"]}}': "line 2: the reference has no input for 'text', only",
     '{"signature_name": "pairs", "inputs": {"x": [[1.0]]}}': "line 2: input 'x': expected float32 [None, 2],"
     " got values of shape [1, 1]",
-    '{"instances": ["a"], "labels": {"topic": ["a", "b"]}}': "line 2: labels of 'topic': expected one for"
-    " each of 1 rows, got 2",
+    '{"instances": ["a"], "labels": {"topic": ["a", "b"]}}': "line 2: labels of 'topic': expected one label"
+    " for each of 1 rows, got 2",
     '{"signature_name": "tokens", "inputs": [[9007199254740993, 1.0]]}': "line 2: input 'ids': expected"
-    " int64, got float64 values that it cannot hold",
+    " int64, got float64 values that int64 cannot hold",
     '{"signature_name": "tokens", "inputs": [[NaN]]}': "line 2: input 'ids': expected int64, got float64",
     '{"signature_name": "tokens", "inputs": [[1e999]]}': "line 2: input 'ids': expected int64, got float64",
     '{"signature_name": "tokens", "inputs": [[18446744073709551615]]}': "expected int64, got uint64 values",
@@ -74,11 +75,11 @@ BAD_LINES = {
     '{"instances": [{"b64": "no base64!"}]}': "line 2: input 'text': expected string [None], got {'b64'",
     '{"instances": ["a"], "labels": {"topic": [{"x": 1}]}}': "line 2: label 'topic': expected string",
     "[" * 200_000: "line 2: expected a JSON object, got RecursionError",
-    '{"instances": ["a"], "labels": {"topic": [1, 2]}}': "line 2: labels of 'topic': expected one for each",
+    '{"instances": ["a"], "labels": {"topic": [1, 2]}}': "line 2: labels of 'topic': expected one label",
     '{"instances": ["a"], "labels": {"word": ["a"]}}': "labels: expected names of outputs, got 'word'",
     '{"signature_name": "pairs", "inputs": [[1, 2]], "labels": ["a"]}': "label 'y': expected numbers, got 'a",
     '{"signature_name": "pairs", "inputs": [[1, 2], [3, 4]], "labels": [[1], [2, 3]]}': "line 2: label 'y':"
-    " expected values of one shape, got lists of different lengths",
+    " expected values of the same shape, got lists of different lengths",
     '{"signature_name": "tokens", "inputs": [1]}': "line 2: input 'ids': expected int64 [None, None], got"
     " values of shape [1]",
     '{"signature_name": "places", "inputs": {"word": ["a", "b"], "at": [["c", "d"]]}}': "line 2: input 'at':"
@@ -88,8 +89,8 @@ BAD_LINES = {
     + "9" * 400
     + "]]}": "line 2: label 'y': expected numbers, got [0.5, 999",
     '{"signature_name": "tokens", "inputs": [[' + "9" * 400 + "]]}": "line 2: input 'ids': expected int64",
-    '{"signature_name": "old", "instances": ["a"]}': "bad.jsonl: 1 requests for signature 'old', which the"
-    " versions do not have in common",
+    '{"signature_name": "old", "instances": ["a"]}': "bad.jsonl: 1 requests for signature 'old', which not"
+    " both versions have",
 }
 
 
@@ -117,15 +118,18 @@ def read_bytes(path: Path, content: bytes) -> tuple[list[RequestBatch], list[str
 @pytest.mark.parametrize(
     ("content", "got"),
     [
-        (gzip.compress(GOOD * 99), "a file that is compressed with gzip or zlib: decompress it"),
+        (gzip.compress(GOOD * 99), "a file that is compressed with gzip or zlib. Decompress the file"),
         *(
-            (zlib.compress(GOOD * 99, level), "a file that is compressed with gzip or zlib: decompress it")
+            (
+                zlib.compress(GOOD * 99, level),
+                "a file that is compressed with gzip or zlib. Decompress the file",
+            )
             for level in (1, 6, 9)
         ),
-        (b"PK\x03\x04", "a file that is compressed with zip: decompress it"),
-        (bz2.compress(GOOD * 99), "a file that is compressed with bzip2: decompress it"),
-        (lzma.compress(GOOD * 99), "a file that is compressed with xz: decompress it"),
-        (b"\x28\xb5\x2f\xfd\0", "a file that is compressed with zstandard: decompress it"),
+        (b"PK\x03\x04", "a file that is compressed with zip. Decompress the file"),
+        (bz2.compress(GOOD * 99), "a file that is compressed with bzip2. Decompress the file"),
+        (lzma.compress(GOOD * 99), "a file that is compressed with xz. Decompress the file"),
+        (b"\x28\xb5\x2f\xfd\0", "a file that is compressed with zstandard. Decompress the file"),
         (b"\x14" + bytes(7) + b"crc?" + bytes(20), "damaged or other data"),
         (GOOD.decode().encode("utf-16"), "damaged or other data"),
     ],
@@ -200,7 +204,7 @@ def test_batches_of_tf_records_go_on_as_far_as_they_are_whole(tmp_path: Path) ->
         "log: record 3: expected a predict_log",
         "log: record 4: expected a record of at most 67108864 bytes",
         "log: record 5: expected a predict_log",
-        f"log: after 6 whole records: expected a record with checksum {_crc(good, 1):#010x}",
+        f"log: after 6 intact records: expected a record with checksum {_crc(good, 1):#010x}",
     ]
     assert "1 requests for signature 'old'" in next(iter(naming.notes))
 
@@ -220,7 +224,7 @@ def test_batches_of_truncated_tf_records_are_those_that_are_whole(left: int, tmp
     found, said = read_bytes(path, path.read_bytes()[: whole + (left if left > 0 else whole + left)])
     assert [batch.rows for batch in found] == [1]
     assert len(said) == 1
-    assert said[0].startswith("log: after 1 whole records: expected")
+    assert said[0].startswith("log: after 1 intact records: expected")
 
 
 @pytest.mark.parametrize(
@@ -336,7 +340,7 @@ def test_batches_leave_out_signatures_that_are_not_compared_and_say_so_not_witho
         tmp_path / "log", [{"signature_name": name, "inputs": ["a"]} for name in names] + [{"inputs": ["b"]}]
     )
     assert [batch.inputs["text"].tolist() for batch in found] == [[b"b"]]
-    assert [text.removesuffix(", which the versions do not have in common") for text in said] == [
+    assert [text.removesuffix(", which not both versions have") for text in said] == [
         f"log: {2 if number == 0 else 1} requests for signature 'old-{number:02}'" for number in range(8)
     ]
 

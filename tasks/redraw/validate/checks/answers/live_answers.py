@@ -31,14 +31,14 @@ def check_live_answers(subject: Subject) -> Check:
     definition, names = subject.definition, ("this export", f"live version {live.release.version}")
     common, notes = common_signatures(subject.exported.signatures, live.release.signatures, names)
     for name in [name for name in common if declared_kinds(subject).get(name)]:
-        notes.append(f"signature {name!r} answers differently each time")
+        notes.append(f"signature {name!r} is not compared: its answers vary from request to request")
         del common[name]
     try:
         comparison = _compare(subject, live, common, notes)
     except ServingFailure as err:
         raise CannotRun(
             f"{names[1]} does not answer the same requests: {err}",
-            f"Compare by hand, then waive it: --waive {_NAME}=REASON.",
+            f"Compare the answers by hand, then waive the check: --waive {_NAME}=REASON.",
         ) from err
     subject.attachments[ANSWERS_NAME] = comparison.to_bytes().decode()
     rows = ", ".join(f"{source.rows} {source.name} rows" for source in comparison.sources) or "no rows"
@@ -49,8 +49,8 @@ def check_live_answers(subject: Subject) -> Check:
         found="; ".join([*map(_describe, comparison.outputs), *comparison.left_out])
         or "no examples to compare",
         problems=_exceeded(definition, comparison),
-        advice="Look at the rows that differ most in the report. If the change is wanted, raise max_changed"
-        f" in the definition, or say why: --waive {_NAME}=REASON.",
+        advice="Look at the rows that differ most in the report. If the change is intended, raise max_changed"
+        f" in the definition, or waive the check: --waive {_NAME}=REASON.",
     )
 
 
@@ -71,7 +71,9 @@ def _compare(
 
 
 def _no_live_version() -> CannotRun:
-    return CannotRun(_NONE, "Compare with the live version of a bucket: --against BUCKET.", excused=_NONE)
+    return CannotRun(
+        _NONE, "To compare with the live version of a bucket, add --against gs://BUCKET.", excused=_NONE
+    )
 
 
 def _limits(definition: ModelDefinition) -> str:

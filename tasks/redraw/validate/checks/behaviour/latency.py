@@ -45,9 +45,10 @@ def check_latency(subject: Subject) -> Check:
         "latency-budget",
         looked_at=f"requests of 1 and of {_BATCH} rows, one at a time, in TensorFlow's C++ runtime",
         expected=_bounds(budget) or "no budget declared",
-        found="; ".join(notes) or "no signature has rows",
+        found="; ".join(notes) or "no signature has a batch dimension",
         problems=problems,
-        advice="Serve a smaller network, measure where it is served, or raise the definition's budget.",
+        advice="Serve a smaller network, validate on the hardware that serves the model, or raise the"
+        " definition's budget.",
     )
 
 
