@@ -121,6 +121,14 @@ def reshape(*sizes: int, dtype: int = 1) -> Callable[[dict[bytes, Any]], None]:
     return change
 
 
+def test_verify_missing_shard_without_a_tensor_names_file(bundle: TensorBundle) -> None:
+    rewrite(bundle, alter(b"", num_shards=4))
+    for path in bundle.shard_paths:
+        path.rename(path.with_name(path.name.replace("of-00003", "of-00004")))
+    with pytest.raises(CheckpointCorrupt, match=r"a data file, got none.*data-00003-of-00004"):
+        TensorBundle(bundle.prefix).verify()
+
+
 KERNEL = b"layer_0/kernel"
 LYING = {
     "no_shards": (alter(b"", num_shards=0), "header.*data files"),

@@ -65,6 +65,7 @@ def test_difference_that_rounding_explains_is_none() -> None:
         (np.zeros((3, 0)), np.zeros((3, 0)), 0, ""),
         (np.array([2**53] * 3), np.array([2**53, 2**53 + 1, 2**53]), 1, ""),
         (np.array([0.0, NAN, INF]), np.array([-0.0, NAN, INF]), 0, ""),
+        (np.array([0.0, NAN, 1.0]), np.array([0.0, 1.0, NAN]), 2, ""),
     ],
 )
 def test_tally_of_answers_of_any_form_counts_the_rows_that_changed(
@@ -101,6 +102,7 @@ def _added(*parts: tuple[list[float], list[float]], dtype: type = np.float64) ->
             "long": np.zeros((len(here), 65)),
             "full": np.ones((len(here), 64), bool),
             "text": np.array([b"a" * 201] * len(here), object),
+            "whole": np.array([b"a" * 200] * len(here), object),
         }
         batch = RequestBatch(
             source="log", signature="s", inputs=inputs, unit="row", numbers=np.arange(len(here))
@@ -121,6 +123,7 @@ def test_tally_shows_which_rows_differ_most_and_how_many_by_how_much() -> None:
         "long": "float64 [65]",
         "full": [True] * 64,
         "text": "a" * 200 + "…",
+        "whole": "a" * 200,
     }
     assert (found.rows, found.changed, found.not_finite, found.largest) == (6, 3, 1, 9.0)
     assert found.mean == pytest.approx((9 + 0.5 + 0.001) / 5)

@@ -31,6 +31,10 @@ def test_largest_rows_are_those_with_the_largest_differences_the_first_of_equal_
     for gaps in ([0.0, 2.0, 1.0], [0.0, 3.0, 2.0, 2.0], [2.0, 5.0]):
         largest.add(np.array(gaps), lambda row, gap: (row, gap))
     assert [*largest] == [(1, 5.0), (1, 3.0), (1, 2.0)]
+    later = LargestRows(3)
+    for gaps in ([5.0, 3.0, 2.0], [3.0, 4.0]):
+        later.add(np.array(gaps), lambda row, gap: (row, gap))
+    assert [*later] == [(0, 5.0), (1, 4.0), (1, 3.0)]
     few = LargestRows(3)
     few.add(np.array([0.0, 1.0, 1.0]), lambda row, gap: (row, gap))
     assert [*few] == [(1, 1.0), (2, 1.0)]

@@ -9,6 +9,7 @@ import pytest
 
 from redraw.definition import GoldenExamples
 from redraw.errors import InvalidRequest
+from redraw.inspect.answers.batches import RequestBatch, split_batch
 from redraw.inspect.answers.sources import batches_of_examples, demand_sources
 from redraw.records import Signature, TensorSpec
 from redraw.storage.opening import open_storage
@@ -49,3 +50,9 @@ def test_batches_of_examples_are_those_of_common_signatures_in_order_of_their_na
     assert np.concatenate([one.inputs["x"] for one in found[1:]]).tolist() == x.tolist()
     assert found[1].inputs["z"].dtype == np.float32
     assert found[1].row_name(1) == "golden row 1"
+
+
+def test_split_batch_has_no_part_without_rows_and_leaves_a_small_one_as_it_is() -> None:
+    batch = RequestBatch(source="log", signature="s", inputs={}, unit="row", numbers=np.arange(4))
+    assert [part.numbers.tolist() for part in split_batch(batch, lambda: 2)] == [[0, 1], [2, 3]]
+    assert [part is batch for part in split_batch(batch, lambda: 4)] == [True]
