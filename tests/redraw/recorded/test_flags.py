@@ -100,5 +100,5 @@ def test_fix_constants_takes_the_dtype_of_the_tensor_or_refuses() -> None:
     assert (value.dtype, value.item()) == (np.float16, 1.0)
     with pytest.raises(InvalidDefinition, match="constant 'rate': expected a float16, got 'fast'"):
         fix_constants(graph, {"rate": "fast"})
-    with pytest.raises(InvalidDefinition, match="constant 'rates'.*the nearest are rate"):
+    with pytest.raises(InvalidDefinition, match="constant 'rates'.*the nearest names are rate"):
         fix_constants(graph, {"rates": 1})
