@@ -178,13 +178,14 @@ class Gap:
 
     @property
     def relative(self) -> float | None:
-        """||a - b|| / ||b||; None for other than numbers, and if only b is all zero."""
+        """||a - b|| / ||b||, 0 only if all are equal; None for other than numbers, and if only b is all zero."""
         if self._dtype is None:
             return None
         if not self._change:
             return 0.0
         ratio = self._change / self._length if self._length else math.inf
-        return ratio if math.isfinite(ratio) else None
+        # A tiny change of huge values must not vanish.
+        return max(ratio, math.ulp(0.0)) if math.isfinite(ratio) else None
 
     @property
     def largest(self) -> float | None:

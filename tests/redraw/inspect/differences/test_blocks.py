@@ -28,8 +28,11 @@ _DTYPES = (
 def _gap(dtype: str, one: bytes, two: bytes, cut: int = 1 << 20) -> Gap:
     """The gap of two streams that are cut into chunks of different sizes."""
     gap = Gap(dtype)
-    gap.add(*([data[n : n + size] for n in range(0, len(data), size)]
-               for data, size in ((one, cut), (two, 2 * cut + 1))))  # fmt: skip
+    pieces = (
+        [data[start : start + size] for start in range(0, len(data), size)]
+        for data, size in ((one, cut), (two, 2 * cut + 1))
+    )
+    gap.add(*pieces)
     return gap
 
 
@@ -66,6 +69,9 @@ def test_measure_gap_of_huge_and_tiny_values_neither_overflows_nor_vanishes() ->
     for scale in (1e300, 1e-300):
         one, two = np.array([3.0, 0.0]) * scale, np.array([0.0, 4.0]) * scale
         assert _gap("float64", one.tobytes(), two.tobytes()).relative == pytest.approx(1.25)
+    one, two = np.array([1e-303, 1e300]), np.array([0.0, 1e300])
+    relative = _gap("float64", one.tobytes(), two.tobytes()).relative
+    assert relative is not None and 0.0 < relative < 1e-300
 
 
 def test_measure_gap_to_zeros_has_no_ratio() -> None:
