@@ -178,7 +178,7 @@ class Gap:
 
     @property
     def relative(self) -> float | None:
-        """||a - b|| / ||b||, 0 only if all are equal; None for other than numbers, and if only b is all zero."""
+        """||a - b|| / ||b||, 0 only if a = b; None for other than numbers, and if only b is all zero."""
         if self._dtype is None:
             return None
         if not self._change:

@@ -71,7 +71,8 @@ def test_measure_gap_of_huge_and_tiny_values_neither_overflows_nor_vanishes() ->
         assert _gap("float64", one.tobytes(), two.tobytes()).relative == pytest.approx(1.25)
     one, two = np.array([1e-303, 1e300]), np.array([0.0, 1e300])
     relative = _gap("float64", one.tobytes(), two.tobytes()).relative
-    assert relative is not None and 0.0 < relative < 1e-300
+    assert relative is not None
+    assert 0.0 < relative < 1e-300
 
 
 def test_measure_gap_to_zeros_has_no_ratio() -> None:
