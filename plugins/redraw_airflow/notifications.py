@@ -22,6 +22,7 @@ from redraw_airflow.dags.callbacks import failure_reason
 from redraw_airflow.stages.webhooks import find_webhook
 
 if TYPE_CHECKING:
+    import jinja2
     from airflow.sdk import Context
 
 _logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class RedrawNotifier(BaseNotifier):
         values = {**context, "redraw": _values(context)}
         BaseNotifier.__call__(copy.copy(self), values)
 
-    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render the text and mask its secrets, because it leaves Airflow.
 
         If the template fails, for example because the task has no record, or renders to nothing, the summary

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
-from redraw_airflow.operators.arguments import Kind, mapping, required, text
+from redraw_airflow.operators.arguments import argument, mapping, required, text
 from redraw_airflow.operators.assets import CHANGES, update_assets
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import TaskFolder, describe_run, place
@@ -53,11 +53,12 @@ class StageOperator(PlacesOperator):
 
     ui_color = "#e8f0fe"
 
-    kinds: ClassVar[Mapping[str, Kind]] = {
-        **dict.fromkeys(("model", "gcp_conn_id"), required(text)),
-        **dict.fromkeys(("work_dir", "python", "launcher"), text),
-        "pod": mapping,
-    }
+    model = argument(required(text))
+    gcp_conn_id = argument(required(text))
+    work_dir = argument(text)
+    python = argument(text)
+    launcher = argument(text)
+    pod = argument(mapping)
     stage: ClassVar[str]
     request_type: ClassVar[type[Request]]
     record_type: ClassVar[type[Record]]
@@ -68,7 +69,8 @@ class StageOperator(PlacesOperator):
 
     _running: StageProcess | StagePod | None = None
     _event: Mapping[str, Any] | None = None
-    model: str
+    # Of the operators that have such an argument.
+    bucket: str | None
     record: Record | None = None
 
     def __init__(

@@ -10,7 +10,14 @@ from redraw.errors import InvalidRequest
 from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
 from redraw_airflow.operators.approval import demand_approval
-from redraw_airflow.operators.arguments import mapping, record, required, text, truth, version
+from redraw_airflow.operators.arguments import (
+    argument,
+    mapping,
+    required_record,
+    text,
+    truth,
+    version_number,
+)
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
@@ -47,13 +54,13 @@ class PushModelOperator(StageOperator):
         ... )
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        **dict.fromkeys(("saved_model", "report"), required(record)),
-        **dict.fromkeys(("bucket", "signing_key", "signing_certificate"), text),
-        "make_live": truth,
-        "approval": mapping,
-    }
+    saved_model = argument(required_record)
+    report = argument(required_record)
+    bucket = argument(text)
+    make_live = argument(truth)
+    signing_key = argument(text)
+    signing_certificate = argument(text)
+    approval = argument(mapping)
     stage, request_type, record_type = "push", PushRequest, Release
     changes_models = True
     operator_extra_links = (VersionLink(), ReleaseLink())
@@ -134,13 +141,13 @@ class SetLiveOperator(StageOperator):
         ... )
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        "version": version,
-        **dict.fromkeys(
-            ("bucket", "version_label", "allow_older", "allow_rejected", "reason", "public_key"), text
-        ),
-    }
+    version = argument(version_number)
+    bucket = argument(text)
+    version_label = argument(text)
+    allow_older = argument(text)
+    allow_rejected = argument(text)
+    reason = argument(text)
+    public_key = argument(text)
     stage, request_type, record_type = "live", LiveRequest, LivePointer
     changes_models = True
     operator_extra_links = (VersionLink(),)

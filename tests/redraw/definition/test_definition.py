@@ -96,7 +96,7 @@ GOOD = TensorSpec("float32", (None, 3))
         ({3: GOOD}, "input 3: expected a name"),
         (["x"], "expected names to TensorSpec"),
         ({"x": TensorSpec("floatx", (None, 3))}, "expected a dtype of bool, string, .*got 'floatx'"),
-        ({"x": TensorSpec(tf.float32, (None, 3))}, "expected a dtype of .*got tf.float32"),  # type: ignore[arg-type]
+        ({"x": TensorSpec(tf.float32, (None, 3))}, "expected a dtype of .*got tf.float32"),
         ({"x": TensorSpec("float32", (None, -3))}, "expected None or a number from 0 on"),
         ({"x": TensorSpec("float32", (None, "3"))}, "expected None or a number"),  # type: ignore[arg-type]
     ],

@@ -59,7 +59,7 @@ def storage(bucket: str) -> Counted:
 
 
 def test_list_models_begins_with_those_that_have_versions(storage: Counted) -> None:
-    first, *others = Browser(storage, Clock()).models()  # type: ignore[arg-type]
+    first, *others = Browser(storage, Clock()).models()
 
     assert (first.name, first.versions) == ("mnist", 12)
     assert others == sorted(others, key=lambda row: row.name)
@@ -69,7 +69,7 @@ def test_list_models_begins_with_those_that_have_versions(storage: Counted) -> N
 def test_list_models_rests_after_a_page_has_asked(storage: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("redraw.publish.browse._MODELS_AT_ONCE", 1)
     monkeypatch.setattr("redraw.publish.browse._REST_SECONDS", 0.2)
-    read, browser = list[float](), Browser(storage, Clock())  # type: ignore[arg-type]
+    read, browser = list[float](), Browser(storage, Clock())
     pointer = browser.pointer
     monkeypatch.setattr(browser, "pointer", lambda name: (read.append(time.monotonic()), pointer(name))[1])
 
@@ -82,7 +82,7 @@ def test_list_models_rests_after_a_page_has_asked(storage: Counted, monkeypatch:
 
 def test_list_versions_reads_each_record_once(storage: Counted) -> None:
     clock = Clock()
-    browser = Browser(storage, clock)  # type: ignore[arg-type]
+    browser = Browser(storage, clock)
 
     first = browser.versions("mnist", offset=2, limit=5)
     assert storage.taken() == {"walk": 1, "read": 5}
@@ -94,7 +94,7 @@ def test_list_versions_reads_each_record_once(storage: Counted) -> None:
 
 
 def test_numbers_of_versions_read_no_record(storage: Counted) -> None:
-    browser = Browser(storage, Clock())  # type: ignore[arg-type]
+    browser = Browser(storage, Clock())
 
     assert browser.numbers("mnist") == tuple(version_of(day) for day in range(11, -1, -1))
     assert storage.taken() == {"walk": 1}
@@ -102,7 +102,7 @@ def test_numbers_of_versions_read_no_record(storage: Counted) -> None:
 
 def test_list_versions_within_two_seconds_lists_once(storage: Counted) -> None:
     clock = Clock()
-    browser = Browser(storage, clock)  # type: ignore[arg-type]
+    browser = Browser(storage, clock)
 
     browser.versions("mnist", limit=3)
     browser.versions("mnist", limit=3)
@@ -117,7 +117,7 @@ def test_list_versions_within_two_seconds_lists_once(storage: Counted) -> None:
 
 def test_list_versions_reads_again_what_was_written_again(storage: Counted) -> None:
     clock = Clock()
-    browser = Browser(storage, clock)  # type: ignore[arg-type]
+    browser = Browser(storage, clock)
     browser.versions("mnist")
     pruned = replace(
         release_record("mnist", 3),
@@ -135,7 +135,7 @@ def test_list_versions_reads_again_what_was_written_again(storage: Counted) -> N
 
 
 def test_sample_versions_spreads_evenly_from_the_newest_to_the_oldest(storage: Counted) -> None:
-    browser = Browser(storage, Clock())  # type: ignore[arg-type]
+    browser = Browser(storage, Clock())
 
     assert [row.step - 1000 for row in browser.sample("mnist", 4).rows] == [11, 7, 4, 0]
     assert len(browser.sample("mnist", 300).rows) == 12
