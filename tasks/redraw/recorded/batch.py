@@ -80,7 +80,7 @@ def free_batch(graph: Graph, outputs: list[str], size: int, shapes: Mapping[str,
             freed += 1
         else:
             for number, tensor in enumerate(inputs):
-                rows = _equal_rows(graph, tensor, size, shapes, name, data)
+                rows = _equal_rows(graph, tensor, size, shapes)
                 if rows is not None:
                     batch = batch or _batch_size(graph)
                     graph.inputs[name][number] = _repeated(graph, f"{name}/freed_{number}", rows, batch)
@@ -194,12 +194,10 @@ def _with_batch(graph: Graph, name: str, batch: str, rest: np.ndarray) -> str:
     return graph.add(name, "ConcatV2", [batch, other, axis], T=3, Tidx=3, N=count)
 
 
-def _equal_rows(
-    graph: Graph, tensor: str, size: int, shapes: Mapping[str, Shape], user: str, data: set[str]
-) -> np.ndarray | None:
+def _equal_rows(graph: Graph, tensor: str, size: int, shapes: Mapping[str, Shape]) -> np.ndarray | None:
     """The row of a constant that has equal rows, one for each row of the batch."""
     node = graph.nodes[node_name(tensor)]
-    if node.op != "Const" or graph.nodes[user].op in _SHAPED or node_name(tensor) in data:
+    if node.op != "Const":
         return None
     shape = shapes.get(tensor)
     if not shape or shape[0] != size or len(shape) < 2 or node.attr["dtype"].type not in FLOATS + INTEGERS:
@@ -259,7 +257,7 @@ def mixing_rows(
             for axis in reduced
             if axis < len(shape)
         ):
-            findings.append(f"{node.op} {name!r} is computed over the batch, without a moving average")
+            findings.append(f"{node.op} {name!r} uses the batch's statistics, and has no moving average")
     return findings, {
         tensor: (first.get(tensor), second.get(tensor)) for tensor in map(graph.resolve, outputs)
     }

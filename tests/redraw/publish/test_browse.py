@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import replace
@@ -59,7 +60,7 @@ def storage(bucket: str) -> Counted:
 
 
 def test_list_models_begins_with_those_that_have_versions(storage: Counted) -> None:
-    first, *others = Browser(storage, Clock()).models()
+    first, *others = Browser(storage, Clock()).known_models(math.inf)[0]  # type: ignore[arg-type]
 
     assert (first.name, first.versions) == ("mnist", 12)
     assert others == sorted(others, key=lambda row: row.name)
@@ -69,20 +70,20 @@ def test_list_models_begins_with_those_that_have_versions(storage: Counted) -> N
 def test_list_models_rests_after_a_page_has_asked(storage: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("redraw.publish.browse._MODELS_AT_ONCE", 1)
     monkeypatch.setattr("redraw.publish.browse._REST_SECONDS", 0.2)
-    read, browser = list[float](), Browser(storage, Clock())
+    read, browser = list[float](), Browser(storage, Clock())  # type: ignore[arg-type]
     pointer = browser.pointer
     monkeypatch.setattr(browser, "pointer", lambda name: (read.append(time.monotonic()), pointer(name))[1])
 
     _, unread = browser.known_models(0.0)
     asked_at = time.monotonic()
-    browser.models()
+    browser.known_models(math.inf)[0]
     assert unread == len(read) > 1
     assert min(moment - asked_at for moment in read[1:]) > 0.15
 
 
 def test_list_versions_reads_each_record_once(storage: Counted) -> None:
     clock = Clock()
-    browser = Browser(storage, clock)
+    browser = Browser(storage, clock)  # type: ignore[arg-type]
 
     first = browser.versions("mnist", offset=2, limit=5)
     assert storage.taken() == {"walk": 1, "read": 5}
@@ -94,7 +95,7 @@ def test_list_versions_reads_each_record_once(storage: Counted) -> None:
 
 
 def test_numbers_of_versions_read_no_record(storage: Counted) -> None:
-    browser = Browser(storage, Clock())
+    browser = Browser(storage, Clock())  # type: ignore[arg-type]
 
     assert browser.numbers("mnist") == tuple(version_of(day) for day in range(11, -1, -1))
     assert storage.taken() == {"walk": 1}
@@ -102,7 +103,7 @@ def test_numbers_of_versions_read_no_record(storage: Counted) -> None:
 
 def test_list_versions_within_two_seconds_lists_once(storage: Counted) -> None:
     clock = Clock()
-    browser = Browser(storage, clock)
+    browser = Browser(storage, clock)  # type: ignore[arg-type]
 
     browser.versions("mnist", limit=3)
     browser.versions("mnist", limit=3)
@@ -117,7 +118,7 @@ def test_list_versions_within_two_seconds_lists_once(storage: Counted) -> None:
 
 def test_list_versions_reads_again_what_was_written_again(storage: Counted) -> None:
     clock = Clock()
-    browser = Browser(storage, clock)
+    browser = Browser(storage, clock)  # type: ignore[arg-type]
     browser.versions("mnist")
     pruned = replace(
         release_record("mnist", 3),
@@ -135,7 +136,7 @@ def test_list_versions_reads_again_what_was_written_again(storage: Counted) -> N
 
 
 def test_sample_versions_spreads_evenly_from_the_newest_to_the_oldest(storage: Counted) -> None:
-    browser = Browser(storage, Clock())
+    browser = Browser(storage, Clock())  # type: ignore[arg-type]
 
     assert [row.step - 1000 for row in browser.sample("mnist", 4).rows] == [11, 7, 4, 0]
     assert len(browser.sample("mnist", 300).rows) == 12

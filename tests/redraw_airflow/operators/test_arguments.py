@@ -294,8 +294,8 @@ def test_take_argument_gives_what_a_request_takes(kind: arguments.Kind, value: A
 @pytest.mark.parametrize(
     ("kind", "value", "said"),
     [
-        (text, ["a"], "expected a text of .*, got list"),
-        (text, True, "expected a text of .*, got bool True"),
+        (text, ["a"], "expected a string of .*, got list"),
+        (text, True, "expected a string of .*, got bool True"),
         (integer, "many", "expected a whole number, got str 'many'"),
         (integer, 7.5, "expected a whole number, got float 7.5"),
         (integer, True, "expected a whole number, got bool"),
@@ -305,9 +305,9 @@ def test_take_argument_gives_what_a_request_takes(kind: arguments.Kind, value: A
         (record, "{'a': ", "expected a record as JSON, or a template of a task's XCom"),
         (record, 7.5, "expected a record, a path or a URI, got float"),
         (records, [["a"]], r"\[0\]: expected a record, a path or a URI, got list"),
-        (texts, {"a": 1}, "expected a list of texts, got dict"),
+        (texts, {"a": 1}, "expected a list of strings, got dict"),
         (integers, "1 two", r"\[1\]: expected a whole number, got str 'two'"),
-        (mapping, [1], "expected names with values, got list"),
+        (mapping, [1], "expected a dict from names to values, got list"),
         (arguments.required(record), None, "expected a value, got none"),
     ],
 )
