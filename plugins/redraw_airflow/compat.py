@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from cachetools import TTLCache, cached
@@ -40,7 +41,7 @@ def bundle_folders() -> tuple[str, ...]:
     return _bundle_folders() if "airflow" in sys.modules else ()
 
 
-@cached(TTLCache[Any, tuple[str, ...]](1, _BUNDLES_SECONDS), lock=threading.Lock())
+@cached(TTLCache[Hashable, tuple[str, ...]](1, _BUNDLES_SECONDS), lock=threading.Lock())
 def _bundle_folders() -> tuple[str, ...]:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 

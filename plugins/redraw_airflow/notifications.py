@@ -12,6 +12,7 @@ import logging
 import re
 from typing import Any
 
+import jinja2
 from airflow.sdk import BaseNotifier, Context
 
 from redraw.errors import RedrawError, one_line, printable
@@ -58,7 +59,7 @@ class RedrawNotifier(BaseNotifier):
         values = {**context, "redraw": _values(context)}
         BaseNotifier.__call__(copy.copy(self), values)
 
-    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render the text and mask its secrets, because it leaves Airflow.
 
         If the template fails, for example because the task has no record, or renders to nothing, the summary

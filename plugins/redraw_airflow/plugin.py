@@ -6,19 +6,22 @@ imported at the first request.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow.plugins_manager import AirflowPlugin
 
 from redraw_airflow.urls import MODELS_VIEW, MOUNT, RUN_TAB, TASK_TAB
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
 
 class _LazyPages:
     """The ASGI application of the pages, made when the first request arrives."""
 
-    _app: Any = None
+    _app: ASGIApp | None = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
             from redraw_airflow.web.app import create_app
 

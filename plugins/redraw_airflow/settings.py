@@ -87,7 +87,7 @@ def _optional(
 
 
 def _allowed(
-    name: str, places: str, unset: str, example: str, kind: Any = _PLACES
+    name: str, places: str, unset: str, example: str, kind: Kind[tuple[str, ...]] = _PLACES
 ) -> Setting[tuple[str, ...]]:
     return Setting(
         name=f"allowed_{name}",

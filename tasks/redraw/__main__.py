@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) -> None:
+def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: object) -> None:
     key, help_text = json_key(declared), declared.metadata["help"]
     if declared.default is MISSING and declared.default_factory is MISSING:
         help_text += " (required)"
@@ -157,11 +157,11 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
     parser.add_argument("--" + key.replace("_", "-"), **settings)
 
 
-def _members(hint: Any) -> tuple[Any, ...]:
+def _members(hint: object) -> tuple[Any, ...]:
     return get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
 
 
-def _choices(hint: Any) -> list[str] | None:
+def _choices(hint: object) -> list[str] | None:
     for member in _members(hint):
         if typing.get_origin(member) is typing.Literal:
             return [str(choice) for choice in get_args(member)]

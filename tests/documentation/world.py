@@ -82,7 +82,7 @@ def run(folder: str, *arguments: str) -> int:
     os.chdir(folder)
     look_up = socket.getaddrinfo
     host = os.environ.get("DOCUMENTATION_MODELS", "models")
-    socket.getaddrinfo = lambda name, *rest, **more: look_up(  # type: ignore[assignment]
+    socket.getaddrinfo = lambda name, *rest, **more: look_up(
         host if name == "models" else name, *rest, **more
     )
     return main([*arguments])

@@ -125,7 +125,7 @@ def ask(bucket: str, release: Release, folder: Path) -> None:
 def against(bucket: str, _: Release, folder: Path) -> None:
     live = find_live_version("digits", open_storage(bucket).uri, folder)
     assert live is not None
-    assert live.folder
+    assert live.folder.is_dir()
 
 
 # Each makes use of a version, in its own way.

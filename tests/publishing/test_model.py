@@ -72,7 +72,7 @@ class _Folder(LocalStorage):
     left: int | None = None
 
     @property
-    def uri(self) -> BucketUri:  # type: ignore[override]
+    def uri(self) -> BucketUri:
         return BucketUri(_BUCKET)
 
     def list(self, prefix: str = "") -> list[StoredObject]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def test_set_older_weights_rejects_what_it_leaves(live: Live, pushed: Any) -> No
 
 
 @pytest.fixture
-def lost(bucket: str, pushed: Any) -> Iterator[Callable[[str], None]]:
+def lost(bucket: str, pushed: Any) -> Callable[[str], None]:
     """Deletes an object of the model."""
     storage = open_storage(bucket)
 

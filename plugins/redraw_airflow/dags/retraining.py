@@ -15,6 +15,7 @@ from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.common import DEFAULTS, MODEL, fields, make_dag
 from redraw_airflow.dags.forms import check_retrain_choices, checked_by, retrain_form, skip_without_servers
 from redraw_airflow.dags.queues import tensorflow_queue
+from redraw_airflow.operators.inputs import RecordOrUri
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
     CheckpointOperator,
@@ -183,7 +184,7 @@ def _add_tasks(dag: DAG) -> None:
 
 
 def add_publishing_tasks(
-    dag: DAG, saved_model: Any, check: Callable[[Context], None] | None = None
+    dag: DAG, saved_model: RecordOrUri, check: Callable[[Context], None] | None = None
 ) -> ValidateSavedModelOperator:
     """Add the tasks that validate an export, ask for approval and publish it.
 

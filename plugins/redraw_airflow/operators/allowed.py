@@ -45,7 +45,7 @@ PLACES: Mapping[str, Sequence[Place]] = {
 _IN_CATALOGUE = re.compile(r"[0-9]+(-[0-9a-f]+)?")
 
 
-def is_literal(value: Any) -> bool:
+def is_literal(value: object) -> bool:
     """Whether the DAG's author wrote the argument's value, so that it has no template or XCom."""
     if isinstance(value, list | tuple):
         return all(map(is_literal, value))
@@ -54,7 +54,7 @@ def is_literal(value: Any) -> bool:
     return value is None or isinstance(value, os.PathLike)
 
 
-def resolve_path(value: Any, work_dir: str | None) -> Any:
+def resolve_path(value: object, work_dir: str | None) -> Any:
     """A relative path as one below the work folder; any other value is returned unchanged.
 
     Args:
@@ -69,7 +69,7 @@ def resolve_path(value: Any, work_dir: str | None) -> Any:
     return f"{root.rstrip('/')}/{path}" if root and is_path and not _IN_CATALOGUE.fullmatch(path) else value
 
 
-def named_places(name: str, value: Any, templated: bool) -> tuple[list[str], list[str]]:
+def named_places(name: str, value: object, templated: bool) -> tuple[list[str], list[str]]:
     """The places that an argument names: its own text, or the URIs in a record that came as text.
 
     Args:
@@ -100,7 +100,7 @@ def named_places(name: str, value: Any, templated: bool) -> tuple[list[str], lis
     return places, checkpoints
 
 
-def _uris(value: Any) -> tuple[list[str], list[str]]:
+def _uris(value: object) -> tuple[list[str], list[str]]:
     """The URIs of a record and of the records in it, and apart from them those of its checkpoints."""
     uris: list[str] = []
     checkpoints: list[str] = []
@@ -116,7 +116,7 @@ def _uris(value: Any) -> tuple[list[str], list[str]]:
     return uris, checkpoints
 
 
-def demand_allowed(field: str, value: Any, places: Sequence[Place]) -> None:
+def demand_allowed(field: str, value: object, places: Sequence[Place]) -> None:
     """Demand that a place is, or is in, an allowed place.
 
     Args:

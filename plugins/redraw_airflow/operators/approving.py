@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -32,12 +32,12 @@ from redraw_airflow.operators.approval import (
     describe_release,
 )
 from redraw_airflow.operators.arguments import (
-    Kind,
     TakesArguments,
+    argument,
+    mappings,
     number,
-    record,
-    records,
     required,
+    required_record,
     text,
     truth,
 )
@@ -71,18 +71,10 @@ class _ApprovalOperator(TakesArguments, ApprovalOperator):
         kwargs: Those of `ApprovalOperator`, such as `assigned_users` and `notifiers`.
     """
 
-    template_fields: Sequence[str] = (
-        *ApprovalOperator.template_fields,
-        "model",
-        "bucket",
-        "wait_hours",
-        "gcp_conn_id",
-    )
-    kinds: ClassVar[Mapping[str, Kind]] = {
-        **dict.fromkeys(("model", "gcp_conn_id"), required(text)),
-        "bucket": text,
-        "wait_hours": _hours,
-    }
+    model = argument(required(text))
+    bucket = argument(text)
+    wait_hours = argument(_hours)
+    gcp_conn_id = argument(required(text))
 
     def __init__(
         self,
@@ -176,12 +168,9 @@ class ApproveReleaseOperator(_ApprovalOperator):
         ... )
     """
 
-    template_fields = (*_ApprovalOperator.template_fields, "saved_model", "report", "make_live")
-    kinds = {
-        **_ApprovalOperator.kinds,
-        **dict.fromkeys(("saved_model", "report"), required(record)),
-        "make_live": truth,
-    }
+    saved_model = argument(required_record)
+    report = argument(required_record)
+    make_live = argument(truth)
 
     def __init__(
         self, *, saved_model: RecordOrUri, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
@@ -195,7 +184,7 @@ class ApproveReleaseOperator(_ApprovalOperator):
             export = _read_export(self.saved_model, self.gcp_conn_id)
         with _naming("report"):
             report = ValidationReport.from_json(self.report)
-        return describe_release(export, report, self.place(), make_live=bool(self.make_live))
+        return describe_release(export, report, self.place(), make_live=self.make_live)
 
     def links(self, context: Context) -> str:
         """The run's tab with the whole report."""
@@ -214,7 +203,7 @@ def _naming(argument: str) -> Iterator[None]:
         raise type(err)(f"{argument}: {err}") from err
 
 
-def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:
+def _read_export(saved_model: Mapping[str, Any] | str, gcp_conn_id: str) -> ExportedModel:
     """The export's record: the argument itself, or the file next to the export's folder."""
     if not isinstance(saved_model, str):
         return ExportedModel.from_json(saved_model)
@@ -245,8 +234,7 @@ class ApproveReexportOperator(_ApprovalOperator):
         ... )
     """
 
-    template_fields = (*_ApprovalOperator.template_fields, "plan")
-    kinds = {**_ApprovalOperator.kinds, "plan": required(records)}
+    plan = argument(required(mappings))
 
     def __init__(self, *, plan: Sequence[Mapping[str, Any]] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)

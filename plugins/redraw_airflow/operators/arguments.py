@@ -11,10 +11,11 @@ import ast
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeGuard, TypeVar, cast
 
 from airflow.sdk import XComArg
 
@@ -33,18 +34,37 @@ _LONGEST_TEXT = 10_000
 _TOO_LARGE = 2.0**63
 
 
+@dataclass(frozen=True)
+class _Argument:
+    kind: Kind
+
+
+def argument(kind: Callable[[str, Any], T]) -> T:
+    """Declare an argument in the class of its operator, like `dataclasses.field`.
+
+    Returns:
+        The declaration; for mypy, what the kind returns, because `take_arguments` puts that in its place.
+    """
+    return cast(T, _Argument(kind))
+
+
 class TakesArguments:
-    """An operator that converts each argument by its kind, after rendering.
+    """An operator that converts each argument by its kind, after rendering; each is a template.
 
     Attributes:
-        kinds: Argument to its kind.
+        kinds: Argument to its kind, as the class and its bases declare them by `argument`.
     """
 
-    kinds: ClassVar[Mapping[str, Kind]]
+    kinds: ClassVar[Mapping[str, Kind]] = {}
+    template_fields: Collection[str]
 
-    if TYPE_CHECKING:  # an argument has the type that its kind returns
-
-        def __getattr__(self, name: str) -> Any: ...
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        declared = {name: value.kind for name, value in vars(cls).items() if isinstance(value, _Argument)}
+        for name in declared:
+            delattr(cls, name)
+        cls.kinds = {**cls.kinds, **declared}
+        cls.template_fields = tuple(dict.fromkeys((*cls.template_fields, *declared)))
 
     def keep_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Set a constructor's arguments, its `locals()`, as attributes."""
@@ -61,7 +81,7 @@ class TakesArguments:
             setattr(self, name, kind(name, getattr(self, name)))
 
 
-def _wrong(name: str, expected: str, value: Any) -> InvalidRequest:
+def _wrong(name: str, expected: str, value: object) -> InvalidRequest:
     # The repr of an array or a table has several lines.
     value_text = " ".join(repr(value).split())[:80]
     return InvalidRequest(
@@ -69,18 +89,18 @@ def _wrong(name: str, expected: str, value: Any) -> InvalidRequest:
     )
 
 
-def is_nothing(value: Any) -> bool:
+def is_nothing(value: object) -> bool:
     """Whether a value is None, an empty text, or the text that a template renders for None."""
     return value is None or (isinstance(value, str) and value.strip() in _NOTHING)
 
 
-def is_several(value: Any) -> bool:
+def is_several(value: object) -> TypeGuard[Iterable[Any]]:
     """Whether a value is a list, or Airflow's sequence of the XComs of mapped tasks."""
     single = isinstance(value, str | bytes | bytearray | Mapping | os.PathLike | XComArg)
     return isinstance(value, Iterable) and not single and getattr(value, "shape", 1) != ()
 
 
-def text(name: str, value: Any) -> str | None:
+def text(name: str, value: object) -> str | None:
     """A text, a path, or a number as its digits; None if it is empty or a template rendered None."""
     value = _plain(value)
     if is_nothing(value):
@@ -94,7 +114,7 @@ def text(name: str, value: Any) -> str | None:
     raise _wrong(name, f"a string of at most {_LONGEST_TEXT} characters", value)
 
 
-def time(name: str, value: Any) -> str | None:
+def time(name: str, value: object) -> str | None:
     """A time or a day in ISO 8601, UTC; a text stays as it is, because the request parses it."""
     try:
         if isinstance(value, datetime):
@@ -105,10 +125,10 @@ def time(name: str, value: Any) -> str | None:
     return value.isoformat() if isinstance(value, date) else text(name, value)
 
 
-def required(kind: Kind) -> Kind:
+def required(kind: Callable[[str, Any], T | None]) -> Callable[[str, Any], T]:
     """The kind, but None and an empty list are refused."""
 
-    def convert(name: str, value: Any) -> Any:
+    def convert(name: str, value: object) -> T:
         converted = kind(name, value)
         if converted is None or converted == []:
             raise InvalidRequest(
@@ -120,18 +140,19 @@ def required(kind: Kind) -> Kind:
     return convert
 
 
-def integer(name: str, value: Any) -> int | None:
+def integer(name: str, value: object) -> int | None:
     """A whole number, also as text."""
     value = _plain(value)
     parsed = number(name, value, "a whole number")
     if parsed is not None and not (parsed.is_integer() and abs(parsed) < _TOO_LARGE):
         raise _wrong(name, "a whole number", value)
     # A float does not have enough digits for a version.
-    exact = isinstance(value, int) or (isinstance(value, str) and value.strip().lstrip("+-").isdigit())
-    return None if parsed is None else int(value) if exact else int(parsed)
+    if isinstance(value, int) or (isinstance(value, str) and value.strip().lstrip("+-").isdigit()):
+        return int(value)
+    return None if parsed is None else int(parsed)
 
 
-def number(name: str, value: Any, expected: str = "a number") -> float | None:
+def number(name: str, value: object, expected: str = "a number") -> float | None:
     """A number, also as text."""
     value = _plain(value)
     if is_nothing(value):
@@ -147,12 +168,12 @@ def number(name: str, value: Any, expected: str = "a number") -> float | None:
     return parsed
 
 
-def seconds(name: str, value: Any) -> float | None:
+def seconds(name: str, value: object) -> float | None:
     """A duration in seconds, or a `timedelta`."""
     return value.total_seconds() if isinstance(value, timedelta) else number(name, value, "seconds")
 
 
-def version(name: str, value: Any) -> int | None:
+def version_number(name: str, value: object) -> int | None:
     """A version, or the version in the record of a push or of the live pointer."""
     value = record(name, value) if isinstance(value, str | Mapping | Record) else value
     if isinstance(value, Mapping) and value.get("version") is None:
@@ -160,7 +181,7 @@ def version(name: str, value: Any) -> int | None:
     return integer(name, value["version"] if isinstance(value, Mapping) else value)
 
 
-def truth(name: str, value: Any) -> bool:
+def truth(name: str, value: object) -> bool:
     """A truth value, also as text; false if there is none."""
     value = _plain(value)
     if is_nothing(value):
@@ -171,7 +192,7 @@ def truth(name: str, value: Any) -> bool:
     return _TRUTHS[word]
 
 
-def record(name: str, value: Any) -> Mapping[str, Any] | str | None:
+def record(name: str, value: object) -> Mapping[str, Any] | str | None:
     """A record as JSON, as rendered text or as `Record`; or a path or a URI."""
     if isinstance(value, Record):
         return value.to_json()
@@ -190,15 +211,21 @@ def record(name: str, value: Any) -> Mapping[str, Any] | str | None:
         raise _wrong(name, "a record, a path or a URI", value) from err
 
 
-def records(name: str, value: Any) -> list[Mapping[str, Any] | str]:
+# By its annotation, because mypy would infer what mappings and texts have in common.
+required_record: Callable[[str, Any], Mapping[str, Any] | str] = required(record)
+
+
+def records(name: str, value: object) -> list[Mapping[str, Any] | str]:
     """Several records, paths or URIs; a single one becomes a list."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        value = _read(name, value)
-    several = value if is_several(value) else [value]
-    return _convert_each(record, name, several)
+    return _convert_each(record, name, _several(name, value))
 
 
-def texts(name: str, value: Any) -> list[str]:
+def mappings(name: str, value: object) -> list[Mapping[str, Any]]:
+    """Several records or other names with values; a single one becomes a list."""
+    return _convert_each(mapping, name, _several(name, value))
+
+
+def texts(name: str, value: object) -> list[str]:
     """The texts of a list, or of a text with line breaks or, like the command line, commas between them.
 
     A comma separates two only if a name and `=` follow, because reasons are prose with commas.
@@ -212,12 +239,19 @@ def texts(name: str, value: Any) -> list[str]:
     return [item.strip() for item in _convert_each(text, name, several)]
 
 
-def integers(name: str, value: Any) -> list[int]:
+def integers(name: str, value: object) -> list[int]:
     """The whole numbers of a list, or of text with commas, spaces or line breaks between."""
     if isinstance(value, str):
         value = [part for part in re.split(r"[\s,;\[\]]+", value) if part not in _NOTHING]
     several = value if is_several(value) else [value]
     return _convert_each(integer, name, several)
+
+
+def _several(name: str, value: object) -> Iterable[Any]:
+    """The items of a list, also of one that was rendered as text; any other value as the only item."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = _read(name, value)
+    return value if is_several(value) else [value]
 
 
 def _convert_each(kind: Callable[[str, Any], T | None], name: str, values: Iterable[Any]) -> list[T]:
@@ -226,7 +260,7 @@ def _convert_each(kind: Callable[[str, Any], T | None], name: str, values: Itera
     return [value for value in converted if value is not None]
 
 
-def mapping(name: str, value: Any) -> Mapping[str, Any] | None:
+def mapping(name: str, value: object) -> Mapping[str, Any] | None:
     """Names to values, also as rendered text."""
     if is_nothing(value):
         return None
@@ -238,12 +272,12 @@ def mapping(name: str, value: Any) -> Mapping[str, Any] | None:
     return value
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A NumPy number or a decimal as a Python number; any other value unchanged."""
     if isinstance(value, Decimal):
         return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
-    scalar = getattr(value, "shape", None) == () and hasattr(value, "item")
-    return value.item() if scalar else value
+    scalar = getattr(value, "shape", None) == ()
+    return value.item() if scalar and hasattr(value, "item") else value
 
 
 def _read(name: str, value: str) -> Any:

@@ -17,7 +17,7 @@ from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
 from redraw_airflow.operators.approval import demand_approval
-from redraw_airflow.operators.arguments import Kind, mapping, required, text
+from redraw_airflow.operators.arguments import argument, mapping, required, text
 from redraw_airflow.operators.assets import CHANGES, update_assets
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import TaskFolder, describe_run, place
@@ -55,11 +55,12 @@ class StageOperator(PlacesOperator):
 
     ui_color = "#e8f0fe"
 
-    kinds: ClassVar[Mapping[str, Kind]] = {
-        **dict.fromkeys(("model", "gcp_conn_id"), required(text)),
-        **dict.fromkeys(("work_dir", "python", "launcher"), text),
-        "pod": mapping,
-    }
+    model = argument(required(text))
+    gcp_conn_id = argument(required(text))
+    work_dir = argument(text)
+    python = argument(text)
+    launcher = argument(text)
+    pod = argument(mapping)
     stage: ClassVar[str]
     request_type: ClassVar[type[Request]]
     record_type: ClassVar[type[Record]]
@@ -70,7 +71,8 @@ class StageOperator(PlacesOperator):
 
     _running: StageProcess | StagePod | None = None
     _event: Mapping[str, Any] | None = None
-    model: str
+    # Of the operators that have such an argument.
+    bucket: str | None
     record: Record | None = None
 
     def __init__(
@@ -253,7 +255,7 @@ class StageOperator(PlacesOperator):
 class ApprovedOperator(StageOperator):
     """An operator that publishes, with the answer of an approval task in its argument `approval`."""
 
-    kinds = {**StageOperator.kinds, "approval": mapping}
+    approval = argument(mapping)
 
     def run_fields(self, context: Context) -> dict[str, Any]:
         """The fields that say who started which run, if the approval that the definition asks for is there.

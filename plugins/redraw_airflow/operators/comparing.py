@@ -7,7 +7,7 @@ from typing import Any
 
 from redraw.records.results import AnswerComparison
 from redraw.requests import CompareAnswersRequest
-from redraw_airflow.operators.arguments import number, required, text, texts, version
+from redraw_airflow.operators.arguments import argument, number, required, text, texts, version_number
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import VersionLink
@@ -41,14 +41,12 @@ class CompareAnswersOperator(StageOperator):
         ... )
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        "version": required(version),
-        "other": version,
-        "bucket": text,
-        **dict.fromkeys(("requests", "slices"), texts),
-        "tolerance": number,
-    }
+    version = argument(required(version_number))
+    other = argument(version_number)
+    bucket = argument(text)
+    requests = argument(texts)
+    slices = argument(texts)
+    tolerance = argument(number)
     stage, request_type, record_type = "compare-answers", CompareAnswersRequest, AnswerComparison
     operator_extra_links = (VersionLink(),)
 
@@ -72,7 +70,7 @@ class CompareAnswersOperator(StageOperator):
         return {
             **self.arguments("version", "other"),
             "bucket": self.bucket_or_default(),
-            "requests": list(self.requests),
-            "slice": list(self.slices),
+            "requests": self.requests,
+            "slice": self.slices,
             **tolerance,
         }

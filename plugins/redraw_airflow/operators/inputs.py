@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -22,7 +23,7 @@ from redraw_airflow.settings import REPORTS, WORK
 # The input of a task: a record, as JSON or as the XCom of the task that returned it.
 AnyRecord: TypeAlias = "Mapping[str, Any] | XComArg"
 # A record, or the place where a stage left one.
-RecordOrUri: TypeAlias = "AnyRecord | str"
+RecordOrUri: TypeAlias = "AnyRecord | str | os.PathLike[str]"
 
 _LONGEST_NAME = 150
 
@@ -85,7 +86,7 @@ def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
     return value
 
 
-def waits_in_triggerer(deferrable: Any) -> bool:
+def waits_in_triggerer(deferrable: object) -> bool:
     """Whether a task waits in the triggerer: its argument, or else Airflow's `default_deferrable`.
 
     Raises:

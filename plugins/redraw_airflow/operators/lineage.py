@@ -46,7 +46,7 @@ def trace_record(record: Record | None) -> tuple[list[Traced], list[Traced]]:
             return [], []
 
 
-def trace_arguments(arguments: Iterable[Any]) -> list[Traced]:
+def trace_arguments(arguments: Iterable[object]) -> list[Traced]:
     """The datasets in the records among a task's arguments, which a failed task has, too."""
     return list(_trace_values(arguments))
 
@@ -58,7 +58,7 @@ def describe_lineage(inputs: Iterable[Traced], outputs: Iterable[Traced]) -> Ope
     return OperatorLineage(inputs=list(map(_dataset, inputs)), outputs=list(map(_dataset, outputs)))
 
 
-def _trace_values(arguments: Iterable[Any]) -> Iterator[Traced]:
+def _trace_values(arguments: Iterable[object]) -> Iterator[Traced]:
     for value in arguments:
         if isinstance(value, list | tuple):
             yield from _trace_values(value)

@@ -25,7 +25,7 @@ from redraw_airflow.operators.arguments import TakesArguments, is_several, text
 
 
 class PlacesOperator(BaseOperator, TakesArguments):
-    """An operator some of whose arguments name places; every argument that has a kind is a template.
+    """An operator some of whose arguments name places.
 
     Airflow takes the defaults of mapped operators from each class that has its own `__init__`. This class
     must not have one, so `BaseOperator` is its first base.
@@ -41,11 +41,8 @@ class PlacesOperator(BaseOperator, TakesArguments):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "kinds" in cls.__dict__ and "template_fields" not in cls.__dict__:
-            cls.template_fields = tuple(cls.kinds)
-        usual = {name: PLACES[name] for name in cls.__dict__.get("kinds", ()) if name in PLACES}
-        inherited = getattr(super(cls, cls), "places", {})
-        cls.places = {**inherited, **usual, **cls.__dict__.get("places", {})}
+        usual = {name: PLACES[name] for name in cls.kinds if name in PLACES}
+        cls.places = {**usual, **getattr(super(cls, cls), "places", {}), **cls.places}
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render, and remember which places the DAG's author did not write, and which are templates."""
@@ -93,7 +90,7 @@ class PlacesOperator(BaseOperator, TakesArguments):
         return frozenset(names if mapped and rendered is None else rendered or ())
 
 
-def _is_record(value: Any) -> bool:
+def _is_record(value: object) -> bool:
     """Whether an argument, before it is rendered, is a record of another task or of the DAG's author."""
     if isinstance(value, list | tuple):
         return all(map(_is_record, value))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
@@ -55,7 +54,7 @@ class TrainingWatch:
         self._written = self._clock()
         self._push(PROGRESS_KEY, self.progress.to_json())
 
-    def _push(self, key: str, value: Any) -> None:
+    def _push(self, key: str, value: object) -> None:
         try:
             self._ti.xcom_push(key=key, value=value)
         except Exception as err:  # a training does not need its progress to be shown

@@ -9,7 +9,13 @@ from airflow.sdk import Asset, Context
 from redraw.errors import InvalidRequest
 from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
-from redraw_airflow.operators.arguments import record, required, text, truth, version
+from redraw_airflow.operators.arguments import (
+    argument,
+    required_record,
+    text,
+    truth,
+    version_number,
+)
 from redraw_airflow.operators.base import ApprovedOperator, StageOperator
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
@@ -43,12 +49,12 @@ class PushModelOperator(ApprovedOperator):
         ... )
     """
 
-    kinds = {
-        **ApprovedOperator.kinds,
-        **dict.fromkeys(("saved_model", "report"), required(record)),
-        **dict.fromkeys(("bucket", "signing_key", "signing_certificate"), text),
-        "make_live": truth,
-    }
+    saved_model = argument(required_record)
+    report = argument(required_record)
+    bucket = argument(text)
+    make_live = argument(truth)
+    signing_key = argument(text)
+    signing_certificate = argument(text)
     stage, request_type, record_type = "push", PushRequest, Release
     changes_models = True
     operator_extra_links = (VersionLink(), ReleaseLink())
@@ -118,13 +124,13 @@ class SetLiveOperator(StageOperator):
         ... )
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        "version": version,
-        **dict.fromkeys(
-            ("bucket", "version_label", "allow_older", "allow_rejected", "reason", "public_key"), text
-        ),
-    }
+    version = argument(version_number)
+    bucket = argument(text)
+    version_label = argument(text)
+    allow_older = argument(text)
+    allow_rejected = argument(text)
+    reason = argument(text)
+    public_key = argument(text)
     stage, request_type, record_type = "live", LiveRequest, LivePointer
     changes_models = True
     operator_extra_links = (VersionLink(),)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.sdk import BaseOperator, Context
+from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 from redraw.errors import CheckpointsFailed, InvalidRequest
 from redraw.names import ModelName
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw.uri import Uri
-from redraw_airflow.operators.arguments import Kind, TakesArguments, required, text
+from redraw_airflow.operators.arguments import TakesArguments, argument, required, text
 from redraw_airflow.operators.base import REPORT_KEY
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.reexporting import PLAN_KEY
@@ -46,11 +47,10 @@ class SummarizeReexportOperator(BaseOperator, TakesArguments):
         ... )
     """
 
-    template_fields: Sequence[str] = ("model", "bucket", "planned_by", "done_by")
-    kinds: ClassVar[Mapping[str, Kind]] = {
-        **dict.fromkeys(("model", "planned_by", "done_by"), required(text)),
-        "bucket": text,
-    }
+    model = argument(required(text))
+    planned_by = argument(required(text))
+    done_by = argument(required(text))
+    bucket = argument(text)
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -72,7 +72,7 @@ class SummarizeReexportOperator(BaseOperator, TakesArguments):
             self.take_arguments()
             return self._sum_up(context["ti"]).to_json()
 
-    def _sum_up(self, ti: Any) -> ReexportReport:
+    def _sum_up(self, ti: RuntimeTaskInstanceProtocol) -> ReexportReport:
         batches = ti.xcom_pull(task_ids=self.planned_by, key=PLAN_KEY)
         if batches is None:
             raise InvalidRequest(
@@ -98,7 +98,7 @@ class SummarizeReexportOperator(BaseOperator, TakesArguments):
         return summary
 
 
-def _rows(batch: Mapping[str, Any], report: Any) -> Sequence[ReexportedCheckpoint]:
+def _rows(batch: Mapping[str, Any], report: Mapping[str, Any] | None) -> Sequence[ReexportedCheckpoint]:
     if report is not None:
         return ReexportReport.from_json(report).checkpoints
     return [

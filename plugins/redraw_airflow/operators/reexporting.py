@@ -23,6 +23,7 @@ from redraw.records.reexport import ReexportReport
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
 from redraw_airflow.operators.arguments import (
+    argument,
     integer,
     integers,
     records,
@@ -78,13 +79,11 @@ class PlanReexportOperator(StageOperator):
         ... )
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        "steps": integers,
-        "catalogue": text,
-        **dict.fromkeys(("trained_from", "trained_to"), time),
-        "batch_size": integer,
-    }
+    catalogue = argument(text)
+    steps = argument(integers)
+    trained_from = argument(time)
+    trained_to = argument(time)
+    batch_size = argument(integer)
     stage, request_type, record_type = "checkpoints", CheckpointsRequest, CheckpointList
 
     def __init__(
@@ -158,9 +157,7 @@ class PlanReexportOperator(StageOperator):
 
     def _demand_steps(self, context: Context, checkpoints: Sequence[Checkpoint]) -> None:
         """Demand a checkpoint of each step that a person named."""
-        missing = sorted(
-            {int(step) for step in self.steps or ()} - {checkpoint.step for checkpoint in checkpoints}
-        )
+        missing = sorted(set(self.steps) - {checkpoint.step for checkpoint in checkpoints})
         if missing and context["dag_run"].run_type.value not in _TIMED:
             with keeping_failure(context, self.stage, self.model):
                 raise CheckpointNotFound(
@@ -194,13 +191,12 @@ class ReexportOperator(ApprovedOperator):
         ... ).expand_kwargs(plan.output)
     """
 
-    kinds = {
-        **ApprovedOperator.kinds,
-        "checkpoints": required(records),
-        **dict.fromkeys(("bucket", "weights", "batch_label"), text),
-        "waive": texts,
-        "waive_reason": text,
-    }
+    checkpoints = argument(required(records))
+    batch_label = argument(text)
+    bucket = argument(text)
+    weights = argument(text)
+    waive = argument(texts)
+    waive_reason = argument(text)
     stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
     reports = changes_models = True
 

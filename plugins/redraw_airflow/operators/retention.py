@@ -8,17 +8,25 @@ from redraw.errors import InvalidRequest
 from redraw.records import LivePointer
 from redraw.records.results import PruneReport
 from redraw.requests import LiveRequest, PinRequest, PruneRequest, Request
-from redraw_airflow.operators.arguments import integer, number, required, text, truth, version
+from redraw_airflow.operators.arguments import (
+    argument,
+    integer,
+    number,
+    required,
+    text,
+    truth,
+    version_number,
+)
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import VersionLink
 
 # The marks of the stage `live`, then those of `pin`, each with its arguments except the version.
-_LABELS: dict[str, dict[str, Any]] = {
+_LABELS: dict[str, dict[str, str | bool]] = {
     "canary": {"label": "canary"},
     "uncanary": {"label": "canary", "remove_label": True},
 }
-_PINS: dict[str, dict[str, Any]] = {"pin": {"unpin": False}, "unpin": {"unpin": True}}
+_PINS: dict[str, dict[str, str | bool]] = {"pin": {"unpin": False}, "unpin": {"unpin": True}}
 
 
 class MarkVersionOperator(StageOperator):
@@ -44,12 +52,10 @@ class MarkVersionOperator(StageOperator):
         ... )
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        "version": version,
-        "mark": required(text),
-        **dict.fromkeys(("reason", "bucket"), text),
-    }
+    version = argument(version_number)
+    mark = argument(required(text))
+    reason = argument(text)
+    bucket = argument(text)
     record_type = LivePointer
     changes_models = True
     operator_extra_links = (VersionLink(),)
@@ -107,7 +113,10 @@ class PruneOperator(StageOperator):
         >>> prune = PruneOperator(task_id="prune", model="mnist", bucket="gs://models", keep=10, apply=True)
     """
 
-    kinds = {**StageOperator.kinds, "bucket": text, "keep": integer, "keep_days": number, "apply": truth}
+    bucket = argument(text)
+    keep = argument(integer)
+    keep_days = argument(number)
+    apply = argument(truth)
     stage, request_type, record_type = "prune", PruneRequest, PruneReport
     changes_models = True
 

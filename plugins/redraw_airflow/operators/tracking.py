@@ -6,7 +6,7 @@ from typing import Any
 
 from redraw.records.results import LoggedVersion
 from redraw.requests import LogToMlflowRequest
-from redraw_airflow.operators.arguments import text, version
+from redraw_airflow.operators.arguments import argument, text, version_number
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder
 
@@ -27,7 +27,8 @@ class LogToMlflowOperator(StageOperator):
         >>> log = LogToMlflowOperator(task_id="log", model="mnist", version=push.output, bucket="gs://models")
     """
 
-    kinds = {**StageOperator.kinds, "version": version, "bucket": text}
+    version = argument(version_number)
+    bucket = argument(text)
     stage, request_type, record_type = "log-to-mlflow", LogToMlflowRequest, LoggedVersion
 
     def __init__(

@@ -24,7 +24,15 @@ from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
 from redraw_airflow.hooks import connection_place
 from redraw_airflow.operators.approving import ApproveReexportOperator as ApproveReexportOperator
 from redraw_airflow.operators.approving import ApproveReleaseOperator as ApproveReleaseOperator
-from redraw_airflow.operators.arguments import integer, record, required, text, truth
+from redraw_airflow.operators.arguments import (
+    argument,
+    integer,
+    record,
+    required,
+    required_record,
+    text,
+    truth,
+)
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.comparing import CompareAnswersOperator as CompareAnswersOperator
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, optional_choice, place
@@ -65,12 +73,15 @@ class TrainOperator(StageOperator):
         >>> train = TrainOperator(task_id="train", model="mnist", max_steps=1000)
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        **dict.fromkeys(("max_steps", "step"), integer),
-        **dict.fromkeys(("warm_start", "catalogue", "distribution", "metric", "weights", "bucket"), text),
-        "choose": required(text),
-    }
+    max_steps = argument(integer)
+    warm_start = argument(text)
+    catalogue = argument(text)
+    distribution = argument(text)
+    choose = argument(required(text))
+    metric = argument(text)
+    step = argument(integer)
+    weights = argument(text)
+    bucket = argument(text)
     stage, request_type, record_type = "train", TrainRequest, TrainingRun
     operator_extra_links = (TensorBoardLink(),)
 
@@ -133,13 +144,11 @@ class CheckpointOperator(StageOperator):
         ... )
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        "training_run": record,
-        **dict.fromkeys(("catalogue", "metric"), text),
-        "choose": required(text),
-        "step": integer,
-    }
+    training_run = argument(record)
+    catalogue = argument(text)
+    choose = argument(required(text))
+    metric = argument(text)
+    step = argument(integer)
     stage, request_type, record_type = "checkpoint", CheckpointRequest, Checkpoint
     operator_extra_links = (CheckpointLink(),)
 
@@ -165,7 +174,7 @@ class CheckpointOperator(StageOperator):
         }
 
     def _choice(self) -> dict[str, Any]:
-        choices: dict[str, tuple[str, Any]] = {
+        choices: dict[str, tuple[str, str | int | None]] = {
             "latest": ("latest", True),
             "best": ("metric", self.metric),
             "step": ("step", self.step),
@@ -203,13 +212,10 @@ class ExportSavedModelOperator(StageOperator):
         ... )
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        "checkpoint": required(record),
-        "weights": text,
-        "step": integer,
-        "allow_non_finite": truth,
-    }
+    checkpoint = argument(required_record)
+    weights = argument(text)
+    step = argument(integer)
+    allow_non_finite = argument(truth)
     stage, request_type, record_type = "export", ExportRequest, ExportedModel
 
     def __init__(

@@ -13,7 +13,7 @@ from redraw.requests import ValidateRequest
 from redraw_airflow.operators.allowed import BUCKETS, WORK_FOLDERS
 from redraw_airflow.operators.approval import approval_required
 from redraw_airflow.operators.approving import ApproveReleaseOperator
-from redraw_airflow.operators.arguments import record, required, text, texts
+from redraw_airflow.operators.arguments import argument, record, required, required_record, text, texts
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waivers
@@ -51,15 +51,14 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
     places = {"saved_model": [WORK_FOLDERS, BUCKETS]}
     # Airflow's scheduler reads this from each class that may skip tasks.
     inherits_from_skipmixin = True
-    kinds = {
-        **StageOperator.kinds,
-        "saved_model": required(record),
-        "checkpoint": record,
-        **dict.fromkeys(("against", "reference", "allow_breaking"), text),
-        "waive": texts,
-        "waive_reason": text,
-        "approval": text,
-    }
+    saved_model = argument(required_record)
+    checkpoint = argument(record)
+    against = argument(text)
+    reference = argument(text)
+    allow_breaking = argument(text)
+    waive = argument(texts)
+    waive_reason = argument(text)
+    approval = argument(text)
     stage, request_type, record_type = "validate", ValidateRequest, ValidationReport
     reports = True
 

@@ -17,7 +17,7 @@ from redraw.requests import RolloutRequest
 from redraw.settings import SERVERS
 from redraw.uri import BucketUri
 from redraw_airflow.operators.allowed import demand_allowed_servers, is_literal, split_servers
-from redraw_airflow.operators.arguments import number, seconds, text, texts, truth, version
+from redraw_airflow.operators.arguments import argument, number, seconds, text, texts, truth, version_number
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waits_in_triggerer
@@ -61,20 +61,17 @@ class ConfirmRolloutOperator(StageOperator):
         ... )
     """
 
-    kinds = {
-        **StageOperator.kinds,
-        "version": version,
-        "servers": texts,
-        "timeout": seconds,
-        "tolerance": number,
-        **dict.fromkeys(("bucket", "on_failure"), text),
-        "only_live": truth,
-    }
+    version = argument(version_number)
+    servers = argument(texts)
+    bucket = argument(text)
+    timeout = argument(seconds)
+    tolerance = argument(number)
+    on_failure = argument(text)
+    only_live = argument(truth)
     stage, request_type, record_type = "rollout", RolloutRequest, Rollout
     reports = True
     operator_extra_links = (VersionLink(),)
 
-    servers: Any
     _rendered_servers: frozenset[str] | None = None
 
     def __init__(
@@ -165,7 +162,7 @@ class ConfirmRolloutOperator(StageOperator):
         }
 
     def _timeout(self) -> float:
-        return RolloutRequest.timeout if self.timeout is None else float(self.timeout)
+        return RolloutRequest.timeout if self.timeout is None else self.timeout
 
     def _settled_version(self, context: Context) -> int:
         """The version to wait for, which stays the same if somebody moves the pointer meanwhile."""
@@ -177,7 +174,7 @@ class ConfirmRolloutOperator(StageOperator):
         with using_connection(self.gcp_conn_id):
             pointer = read_pointer(open_storage(bucket), ModelName(self.model))
         live = pointer.version
-        chosen: Any = live if self.version is None else self.version
+        chosen = live if self.version is None else self.version
         if chosen is None:
             raise VersionNotFound(
                 f"{bucket}/{self.model}: expected a live version, found none. Pass the argument version, or"
@@ -193,4 +190,4 @@ class ConfirmRolloutOperator(StageOperator):
             raise AirflowSkipException(
                 f"version {chosen} is not live (live: {live or 'none'}): the servers do not need it"
             )
-        return int(chosen)
+        return chosen

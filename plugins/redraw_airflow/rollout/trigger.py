@@ -75,7 +75,7 @@ class RolloutTrigger(BaseTrigger):
         yield _event(version=self.version, ready=ready)
 
 
-def _event(**payload: Any) -> TriggerEvent:
+def _event(**payload: object) -> TriggerEvent:
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
 

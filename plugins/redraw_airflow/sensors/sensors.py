@@ -10,7 +10,7 @@ from airflow.sdk import BaseSensorOperator, Context, PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.errors import RedrawError, StorageUnavailable
-from redraw_airflow.operators.arguments import Kind, required, text, version
+from redraw_airflow.operators.arguments import argument, required, text, version_number
 from redraw_airflow.operators.inputs import place, waits_in_triggerer
 from redraw_airflow.operators.places import PlacesOperator
 from redraw_airflow.sensors.events import Seen, look, moment
@@ -29,7 +29,8 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         kwargs: Those of `BaseSensorOperator`, such as `poke_interval`, `timeout`, `mode`.
     """
 
-    kinds: ClassVar[Mapping[str, Kind]] = dict.fromkeys(("model", "gcp_conn_id"), required(text))
+    model = argument(required(text))
+    gcp_conn_id = argument(required(text))
     ui_color = "#e8f0fe"
     event: ClassVar[str]
 
@@ -91,7 +92,7 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
             raise AirflowFailException(event["message"])
         return event["records"][-1]
 
-    def since(self) -> tuple[str, Any]:
+    def since(self) -> tuple[str, str | int]:
         """The place to look at, and the time or version after which a record is new."""
         raise NotImplementedError
 
@@ -118,7 +119,8 @@ class CheckpointSensor(_BucketSensor):
         ... )
     """
 
-    kinds = {**_BucketSensor.kinds, "catalogue": text, "after": moment}
+    catalogue = argument(text)
+    after = argument(moment)
     event = "checkpoint"
 
     def __init__(
@@ -127,7 +129,7 @@ class CheckpointSensor(_BucketSensor):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
 
-    def since(self) -> tuple[str, Any]:
+    def since(self) -> tuple[str, str]:
         """The catalogue, and a time."""
         return place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS), self.after
 
@@ -147,14 +149,15 @@ class NewVersionSensor(_BucketSensor):
         >>> published = NewVersionSensor(task_id="published", model="mnist", bucket="gs://models")
     """
 
-    kinds = {**_BucketSensor.kinds, "bucket": text, "after": version}
+    bucket = argument(text)
+    after = argument(version_number)
     event = "version"
 
     def __init__(self, *, bucket: str | None = None, after: int | str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.keep_arguments(locals())
 
-    def since(self) -> tuple[str, Any]:
+    def since(self) -> tuple[str, int]:
         """The bucket, and a version."""
         return place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET), self.after or 0
 

@@ -68,7 +68,7 @@ class BucketTrigger(BaseEventTrigger):
             await asyncio.sleep(self.seconds)
 
 
-def _event(**payload: Any) -> TriggerEvent:
+def _event(**payload: object) -> TriggerEvent:
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
 

@@ -20,7 +20,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -30,6 +30,9 @@ from redraw.errors import RedrawError, StorageForbidden, StorageUnavailable
 from redraw.storage.credentials import using_credentials
 from redraw_airflow.settings import DEFAULT_CONNECTION
 from redraw_airflow.stages.webhooks import grant_webhook
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +123,7 @@ class Grants:
 
     def __init__(self, gcp_conn_id: str) -> None:
         self.gcp_conn_id = gcp_conn_id
-        self._credentials: Any = None
+        self._credentials: Credentials | None = None
 
     def scope(self) -> str:
         """The connection's name and a digest, which changes with the connection or its key's file.
@@ -133,21 +136,21 @@ class Grants:
             facts = [] if connection is None else [connection.get_uri(), *_key_files(connection)]
         return f"{self.gcp_conn_id}/{hashlib.sha256(repr(facts).encode()).hexdigest()}"
 
-    def credentials(self) -> Any:
+    def credentials(self) -> Credentials | None:
         """The connection's credentials; None if there is no connection."""
         with _naming(self.gcp_conn_id):
             return self._find_credentials()
 
-    def _find_credentials(self) -> Any:
+    def _find_credentials(self) -> Credentials | None:
         connection = self._connection
         if connection is None:
             return None
         if not _is_anonymous(connection):
             return self._connect()
         if connection.password:
-            from google.oauth2.credentials import Credentials
+            from google.oauth2.credentials import Credentials as UserCredentials
 
-            return Credentials(connection.password)
+            return UserCredentials(connection.password)
         from google.auth.credentials import AnonymousCredentials
 
         return AnonymousCredentials()
@@ -164,8 +167,8 @@ class Grants:
             if _is_anonymous(connection):
                 return _local_grant(connection)
             self._credentials = self._connect()
-        self._refresh(renew=renew)
         credentials = self._credentials
+        self._refresh(credentials, renew=renew)
         mask_secret(credentials.token)
         return {
             "kind": "token",
@@ -193,20 +196,20 @@ class Grants:
                 " the connection, or correct gcp_conn_id."
             ) from err
 
-    def _connect(self) -> Any:
+    def _connect(self) -> Credentials:
         from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
 
         return GoogleBaseHook(gcp_conn_id=self.gcp_conn_id).get_credentials()
 
-    def _refresh(self, *, renew: bool) -> None:
+    def _refresh(self, credentials: Credentials, *, renew: bool) -> None:
         from google.auth.credentials import TokenState
         from google.auth.exceptions import GoogleAuthError, TransportError
         from google.auth.transport.requests import Request
 
-        if not renew and self._credentials.token_state is TokenState.FRESH:
+        if not renew and credentials.token_state is TokenState.FRESH:
             return
         try:
-            self._credentials.refresh(Request())
+            credentials.refresh(Request())
         except GoogleAuthError as err:
             is_temporary = err.retryable or isinstance(err, TransportError)
             kind = StorageUnavailable if is_temporary else StorageForbidden

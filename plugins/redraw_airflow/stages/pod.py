@@ -106,7 +106,7 @@ class StagePod(KubernetesPodOperator):
                 *env_vars,
             ]
         self._stage = stage
-        self._printed: Any = None
+        self._printed: dict[Any, Any] | None = None
         self._final_state: V1ContainerStateTerminated | None = None
 
     def run_stage(self, context: Context, event: Mapping[str, Any] | None) -> FinishedStage:

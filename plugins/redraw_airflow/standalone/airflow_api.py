@@ -196,11 +196,11 @@ def _content(answer: httpx.Response) -> Any:
     )
 
 
-def _run(value: Any) -> DagRun:
+def _run(value: dict[str, Any]) -> DagRun:
     return DagRun(run_id=value["dag_run_id"], state=value["state"])
 
 
-def _task(value: Any) -> TaskState:
+def _task(value: dict[str, Any]) -> TaskState:
     return TaskState(
         task_id=value["task_id"],
         state=value["state"] or "none",

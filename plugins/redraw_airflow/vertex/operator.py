@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -27,7 +27,15 @@ from redraw.records import Release
 from redraw.records.base import Record
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri
-from redraw_airflow.operators.arguments import Kind, integer, mapping, required, seconds, text, version
+from redraw_airflow.operators.arguments import (
+    argument,
+    integer,
+    mapping,
+    required,
+    seconds,
+    text,
+    version_number,
+)
 from redraw_airflow.operators.inputs import RecordOrUri, place
 from redraw_airflow.operators.places import PlacesOperator
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
@@ -92,25 +100,18 @@ class RegisterVertexModelOperator(PlacesOperator):
         ... )
     """
 
-    template_fields: Sequence[str] = (
-        "container_image",
-        "region",
-        "release",
-        "model",
-        "version",
-        "bucket",
-        "vertex_model",
-        "project_id",
-        "gcp_conn_id",
-        "impersonation_chain",
-    )
-    kinds: ClassVar[Mapping[str, Kind]] = {
-        **dict.fromkeys(("container_image", "region", "gcp_conn_id"), required(text)),
-        **dict.fromkeys(("model", "bucket", "vertex_model", "project_id"), text),
-        "release": mapping,
-        "version": version,
-        "upload_timeout": seconds,
-    }
+    template_fields: Sequence[str] = ("impersonation_chain",)
+    container_image = argument(required(text))
+    region = argument(required(text))
+    release = argument(mapping)
+    model = argument(text)
+    version = argument(version_number)
+    bucket = argument(text)
+    vertex_model = argument(text)
+    project_id = argument(text)
+    gcp_conn_id = argument(required(text))
+    impersonation_chain: str | Sequence[str] | None
+    upload_timeout = argument(seconds)
     ui_color = "#e8f0fe"
 
     def __init__(

@@ -19,6 +19,7 @@ from redraw.records import LivePointer, Release
 
 if TYPE_CHECKING:
     from airflow.providers.google.cloud.hooks.vertex_ai.model_service import ModelServiceHook
+    from google.cloud.aiplatform_v1.types import Model, UploadModelResponse
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The label of a version in Vertex AI with Redraw's version number.
@@ -51,11 +52,11 @@ class VertexModel:
         """Project and region, as arguments of the hook's methods."""
         return {"project_id": self.project_id, "region": self.region}
 
-    def numbered(self, version: Any) -> dict[str, str]:
+    def numbered(self, version: Model) -> dict[str, str]:
         """One of its versions, as arguments of the hook's methods."""
         return {**self.place, "model_id": f"{self.model_id}@{version.version_id}"}
 
-    def versions(self) -> list[Any]:
+    def versions(self) -> list[Model]:
         """Vertex AI's descriptions of its versions; none if there is no such model yet."""
         from google.api_core.exceptions import NotFound
 
@@ -65,7 +66,7 @@ class VertexModel:
             return []
 
 
-def numbered_name(version: Any) -> str:
+def numbered_name(version: Model) -> str:
     """A version's resource name with its number, such as `projects/…/models/mnist@3`."""
     return f"{version.name.partition('@')[0]}@{version.version_id}"
 
@@ -117,7 +118,7 @@ def register_release(target: VertexModel, release: Release, container_image: str
     return f"{response.model.partition('@')[0]}@{response.model_version_id}", True
 
 
-def _registered(target: VertexModel, versions: Sequence[Any], release: Release) -> Any:
+def _registered(target: VertexModel, versions: Sequence[Model], release: Release) -> Model | None:
     """The version that is this release; None if there is none."""
     labels = _release_labels(release)
     for version in versions:
@@ -146,7 +147,7 @@ def _description(release: Release, container_image: str) -> dict[str, Any]:
     }
 
 
-def _upload(target: VertexModel, model: dict[str, Any], *, first: bool) -> Any:
+def _upload(target: VertexModel, model: dict[str, Any], *, first: bool) -> UploadModelResponse:
     if first:
         # The hook's upload_model cannot name a new model, and the next run finds the model by its name.
         client = target.hook.get_model_service_client(target.region)

@@ -8,7 +8,7 @@ these APIs changes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity as DagAccessEntity
@@ -25,9 +25,12 @@ from redraw_airflow.compat import airflow_configuration
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 
 
-def is_allowed(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:
+def is_allowed(
+    user: BaseUser, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None
+) -> bool:
     """Whether a user has a right on a DAG or on its runs and XComs; the DAG need not exist.
 
     Args:

@@ -70,7 +70,7 @@ def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
         )
 
 
-def _demand(where: str, value: Any, hint: Any) -> None:
+def _demand(where: str, value: object, hint: object) -> None:
     """Refuse a value, or a part of it, that does not have its annotated type."""
     if not _fits(value, hint):
         expected = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)

@@ -93,7 +93,7 @@ def _inputs(features: Any, signature: Signature) -> Mapping[str, np.ndarray] | N
     return dict(features) if fits else None
 
 
-def _fits(value: Any, spec: TensorSpec) -> bool:
+def _fits(value: object, spec: TensorSpec) -> bool:
     value = np.asarray(value)
     dtype = "string" if value.dtype.kind in "SO" else value.dtype.name
     return (

@@ -27,23 +27,23 @@ def use_local_copies() -> None:
 
     original, exists = tf.saved_model.Asset.__init__, tf.io.gfile.exists
 
-    def initialize(asset: Any, path: Any) -> None:
+    def initialize(asset: Any, path: object) -> None:
         original(asset, local_copy(path))
 
     # Keras asks this before it makes a table.
-    def is_there(path: Any) -> bool:
+    def is_there(path: object) -> bool:
         return bool(exists(local_copy(path) if _is_bucket(path) else path))
 
     tf.saved_model.Asset.__init__, tf.io.gfile.exists = initialize, is_there
 
 
-def local_copy(path: Any) -> Any:
+def local_copy(path: object) -> Any:
     """The path of a copy, for a path with a scheme such as `gs://BUCKET/words.txt`; or else the same path."""
     text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
     return _fetched(text) if "://" in text else path
 
 
-def _is_bucket(path: Any) -> bool:
+def _is_bucket(path: object) -> bool:
     return isinstance(path, str) and path.startswith("gs://")
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import Any
 
 from cachetools import LRUCache, TTLCache, cachedmethod
 
@@ -74,14 +73,15 @@ class Browser:
         self._listings = Refreshed[tuple[StoredObject, ...]](
             clock, most=_KEPT_LISTINGS, longest=_KEPT_SECONDS, streams=_STREAMS
         )
-        self._all = Refreshed[Any](clock, most=2, longest=_MODELS_KEPT_SECONDS, streams=2)
-        self._pointers = TTLCache[Any, LivePointer](_KEPT_LISTINGS, _KEPT_SECONDS, clock)
+        self._models = Refreshed[tuple[ModelRow, ...]](clock, most=1, longest=_MODELS_KEPT_SECONDS, streams=1)
+        self._folders = Refreshed[frozenset[str]](clock, most=1, longest=_MODELS_KEPT_SECONDS, streams=1)
+        self._pointers = TTLCache[Hashable, LivePointer](_KEPT_LISTINGS, _KEPT_SECONDS, clock)
         # The models read so far, while all of them are read for the first time.
         self._read: dict[ModelName, ModelRow] = {}
         self._requested_at = -math.inf
         self._later = ThreadPoolExecutor(_STREAMS // 2)
-        self._rows = LRUCache[Any, VersionRow | UnreadableVersion | None](_KEPT_ROWS)
-        self._releases = LRUCache[Any, Release | None](_KEPT_RELEASES)
+        self._rows = LRUCache[Hashable, VersionRow | UnreadableVersion | None](_KEPT_ROWS)
+        self._releases = LRUCache[Hashable, Release | None](_KEPT_RELEASES)
 
     def known_models(self, patience: float) -> tuple[tuple[ModelRow, ...], int]:
         """The models read within `patience` seconds, first those with a version, and how many are missing.
@@ -92,7 +92,7 @@ class Browser:
             StorageError: The bucket is missing, forbidden or does not answer.
         """
         try:
-            return self._all.get("models", self._read_models, patience=patience), 0
+            return self._models.get("models", self._read_models, patience=patience), 0
         except TimeoutError:
             with self._lock:
                 read = dict(self._read)
@@ -108,10 +108,7 @@ class Browser:
         Raises:
             StorageError: The bucket is missing, forbidden or does not answer.
         """
-        names: frozenset[str] = self._all.get(
-            "folders", lambda: frozenset(self.storage.folders()), _COUNTED_SECONDS
-        )
-        return names
+        return self._folders.get("folders", lambda: frozenset(self.storage.folders()), _COUNTED_SECONDS)
 
     def rows(self, models: Sequence[ModelRow], patience: float | None = _TREND_SECONDS) -> list[ModelRow]:
         """Read the current live version and recent versions of some models.

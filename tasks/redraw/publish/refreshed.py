@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
@@ -49,12 +49,14 @@ class Refreshed(Generic[T]):
 
     def __init__(self, clock: Callable[[], float], *, most: int, longest: float, streams: int) -> None:
         self._clock, self._longest = clock, longest
-        self._values = LRUCache[Any, _Cached[T]](most)
-        self._pending: dict[Any, _Pending[T]] = {}
+        self._values = LRUCache[Hashable, _Cached[T]](most)
+        self._pending: dict[Hashable, _Pending[T]] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(streams)
 
-    def get(self, key: Any, read: Callable[[], T], fresh: float = FRESH, patience: float = math.inf) -> T:
+    def get(
+        self, key: Hashable, read: Callable[[], T], fresh: float = FRESH, patience: float = math.inf
+    ) -> T:
         """The value of a key; raises what `read` raises.
 
         Args:
@@ -84,7 +86,7 @@ class Refreshed(Generic[T]):
             return cached.value
         return pending.value.result(timeout=0)
 
-    def forget(self, key: Any, before: float = math.inf) -> None:
+    def forget(self, key: Hashable, before: float = math.inf) -> None:
         """Forget the value of a key if its reading started before a time, by the caller's clock."""
         with self._lock:
             if key in self._values and self._values[key].read_at < before:
@@ -92,7 +94,7 @@ class Refreshed(Generic[T]):
             if key in self._pending and self._pending[key].asked_at < before:
                 del self._pending[key]
 
-    def _read(self, key: Any, read: Callable[[], T], pending: _Pending[T]) -> None:
+    def _read(self, key: Hashable, read: Callable[[], T], pending: _Pending[T]) -> None:
         try:
             value = read()
         except BaseException as err:
@@ -102,7 +104,7 @@ class Refreshed(Generic[T]):
             self._end(key, pending, _Cached(value, pending.asked_at, time.monotonic() - pending.since))
             pending.value.set_result(value)
 
-    def _end(self, key: Any, pending: _Pending[T], cached: _Cached[T] | None) -> None:
+    def _end(self, key: Hashable, pending: _Pending[T], cached: _Cached[T] | None) -> None:
         """Cache what was read, unless it was forgotten meanwhile."""
         with self._lock:
             if self._pending.get(key) is pending:

@@ -109,13 +109,13 @@ def parse_names(value: Any) -> None:
             object.__setattr__(value, field.name, parsed)
 
 
-def _parsed(parse: type[str], value: Any) -> Any:
+def _parsed(parse: type[str], value: object) -> Any:
     if isinstance(value, tuple):
         return tuple(_parsed(parse, item) for item in value)
     return parse(value) if isinstance(value, str) else value
 
 
-def _parsed_type(hint: Any) -> type[str] | None:
+def _parsed_type(hint: object) -> type[str] | None:
     if get_origin(hint) is Annotated:
         return None
     if get_origin(hint) in (Union, types.UnionType, tuple):
@@ -127,7 +127,7 @@ def _join(keys: Mapping[str, Any]) -> str:
     return ", ".join(keys)
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: object) -> Any:
     if hasattr(value, "to_json"):
         return value.to_json()
     if is_dataclass(value):
@@ -167,7 +167,7 @@ def _decode(hint: Any, value: Any, key: str) -> Any:
     return _decode_scalar(hint, value, key)
 
 
-def _decode_union(members: tuple[Any, ...], value: Any, key: str) -> Any:
+def _decode_union(members: tuple[Any, ...], value: object, key: str) -> Any:
     if value is None and type(None) in members:
         return None
     concrete = [member for member in members if member is not type(None)]
@@ -184,7 +184,7 @@ def _decode_inner(cls: Any, value: Any, key: str) -> Any:
         raise type(err)(f"{key}: {err}") from err
 
 
-def _decode_key(hint: Any, name: Any, key: str) -> Any:
+def _decode_key(hint: object, name: object, key: str) -> Any:
     _expect(isinstance(name, str) and len(name) <= _LONGEST_KEY, name, key, "short strings as keys")
     return _decode(hint, name, f"{key} (a key)")
 
@@ -203,7 +203,7 @@ def _decode_scalar(hint: Any, value: Any, key: str) -> Any:
     return value
 
 
-def _expect(fits: object, value: Any, key: str, expected: str) -> Any:
+def _expect(fits: object, value: object, key: str, expected: str) -> Any:
     if not fits:
         where = f"key {_shortened(key)!r}: " if key else ""
         raise JsonMismatch(f"{where}expected {expected}, got {shorten(value)}")

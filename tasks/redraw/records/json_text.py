@@ -37,7 +37,7 @@ def parse_json(text: str | bytes, most: int = RECORD_BYTES, deepest: int = _DEEP
     return value
 
 
-def _is_shallow(value: Any, deepest: int) -> bool:
+def _is_shallow(value: object, deepest: int) -> bool:
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(deepest):
         inner = (item.values() if isinstance(item, dict) else item for item in level)

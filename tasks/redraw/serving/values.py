@@ -52,7 +52,7 @@ def decode_inputs(where: str, signature: Signature, inputs: Mapping[str, Any]) -
     }
 
 
-def decode_tensor(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
+def decode_tensor(where: str, spec: TensorSpec, value: object) -> np.ndarray:
     """Read one tensor, checked against its spec.
 
     Raises:
@@ -79,7 +79,7 @@ def decode_tensor(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
         return np.array(elements, dtype=numpy_dtype(spec.dtype)).reshape(array.shape)
 
 
-def _element(where: str, spec: TensorSpec, value: Any) -> Any:
+def _element(where: str, spec: TensorSpec, value: object) -> Any:
     """One value as a Python object, if the dtype can represent it."""
     dtype = spec.dtype
     if dtype == "string" and (data := _bytes_of(value)) is not None:
@@ -96,7 +96,7 @@ def _element(where: str, spec: TensorSpec, value: Any) -> Any:
     raise _misfit(where, spec, f"{value!r:.60}")
 
 
-def _bytes_of(value: Any) -> bytes | None:
+def _bytes_of(value: object) -> bytes | None:
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     if isinstance(value, dict) and set(value) == {"b64"} and isinstance(value["b64"], str):
@@ -107,14 +107,14 @@ def _bytes_of(value: Any) -> bytes | None:
     return None
 
 
-def _fits_integer(dtype: str, value: Any) -> bool:
+def _fits_integer(dtype: str, value: object) -> bool:
     if not isinstance(value, int) or isinstance(value, bool):
         return False
     bounds = ml_dtypes.iinfo(numpy_dtype(dtype))
     return bool(bounds.min <= value <= bounds.max)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, str):
         return _WORDS.get(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -161,7 +161,7 @@ def encode_values(array: np.ndarray) -> Any:
     return flat.reshape(array.shape).tolist()
 
 
-def _plain(element: Any) -> Any:
+def _plain(element: object) -> Any:
     if isinstance(element, bytes):
         return _text(element)
     if isinstance(element, bool | np.bool_):

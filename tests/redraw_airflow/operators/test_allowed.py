@@ -11,11 +11,13 @@ from redraw.errors import InvalidName, InvalidRequest
 from redraw_airflow.operators.allowed import (
     BUCKETS,
     CATALOGUES,
+    PLACES,
     WORK_FOLDERS,
     demand_allowed,
     demand_allowed_servers,
     split_servers,
 )
+from redraw_airflow.operators.arguments import argument, text
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.training import (
     CheckpointOperator,
@@ -294,6 +296,17 @@ def test_relative_path_is_one_below_the_work_folder(path: str, taken: str | None
     else:
         with pytest.raises(InvalidRequest, match="^checkpoint: expected a path in"):
             operator.take_allowed_arguments(values)
+
+
+def test_subclass_adds_an_argument_and_its_place_to_those_of_its_base() -> None:
+    base = ValidateSavedModelOperator
+
+    class Validate(ValidateSavedModelOperator):
+        catalogue = argument(text)
+
+    assert Validate.kinds == {**base.kinds, "catalogue": text}
+    assert Validate.template_fields == (*base.template_fields, "catalogue")
+    assert Validate.places == {**base.places, "catalogue": PLACES["catalogue"]}
 
 
 def _wrapped(text: str, listed: bool) -> Any:

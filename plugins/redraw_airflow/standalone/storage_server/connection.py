@@ -141,7 +141,7 @@ class Connection(BaseHTTPRequestHandler):
         return self._body
 
     def say(
-        self, value: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
+        self, value: object, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
     ) -> None:
         """Answer with JSON, or with nothing."""
         content = b"" if value is None else json.dumps(value, allow_nan=False).encode()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Hashable
+from typing import Annotated
 
 from cachetools import TTLCache, cached, cachedmethod
 from fastapi import Depends
@@ -40,7 +40,7 @@ class CatalogueCounts:
     def __init__(self, catalogue: Storage | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalogue = catalogue
         self._lock = threading.Lock()
-        self._counts = TTLCache[Any, Count | None](_MODELS, _COUNT_SECONDS, clock)
+        self._counts = TTLCache[Hashable, Count | None](_MODELS, _COUNT_SECONDS, clock)
 
     @cachedmethod(lambda self: self._counts, lock=lambda self: self._lock)
     def of(self, model: ModelName) -> Count | None:
@@ -97,7 +97,7 @@ def _counts(catalogue: Uri | None, scope: str) -> CatalogueCounts:
     return CatalogueCounts(None if catalogue is None else _open(catalogue))
 
 
-@cached(TTLCache[Any, str](_CONNECTIONS, _CONNECTION_SECONDS), lock=threading.Lock())
+@cached(TTLCache[Hashable, str](_CONNECTIONS, _CONNECTION_SECONDS), lock=threading.Lock())
 def _scope(connection: str) -> str:
     """The state of the connection; if it changes, the buckets are opened again."""
     return Grants(connection).scope()

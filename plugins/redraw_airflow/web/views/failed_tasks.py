@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from redraw.errors import RedrawError
 from redraw.names import ModelName
-from redraw.records import Check, ExportedModel, ValidationReport
+from redraw.records import Check, ExportedModel, Record, ValidationReport
 from redraw.records.attachments import Latency, read_latency
 from redraw.records.failure import StageFailure, wording_of
 from redraw.uri import Uri
@@ -115,7 +115,7 @@ def _describe(
     tasks: list[TaskKey],
     states: Mapping[TaskKey, str],
     failures: Mapping[TaskKey, TaskRecord],
-    record_of: Mapping[TaskKey, Any],
+    record_of: Mapping[TaskKey, Record | None],
     conf: Mapping[str, Any],
     read_file: ReadFile | None,
 ) -> FailedTasks:

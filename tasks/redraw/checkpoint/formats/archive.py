@@ -178,7 +178,7 @@ def _version(archive: zipfile.ZipFile) -> str:
     return version if isinstance(version, str) else ""
 
 
-def _optimizer(config: Any) -> Mapping[str, Any] | None:
+def _optimizer(config: object) -> Mapping[str, Any] | None:
     compiled = config.get("compile_config") if isinstance(config, dict) else None
     optimizer = compiled.get("optimizer") if isinstance(compiled, dict) else None
     return optimizer if isinstance(optimizer, dict) and isinstance(optimizer.get("config"), dict) else None

@@ -89,11 +89,11 @@ def _parse(text: str | bytes, uri: str) -> Any:
         raise MalformedError("a model's configuration in JSON", str(err)[:100]).found_in(uri) from err
 
 
-def _is_model(config: Any) -> TypeGuard[Mapping[str, Any]]:
+def _is_model(config: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(config, dict) and "class_name" in config and "config" in config
 
 
-def _is_keras_2(version: str | None, config: Any) -> bool:
+def _is_keras_2(version: str | None, config: object) -> bool:
     """Tell by the version that wrote it or, if none is stated, by a key that each input layer has."""
     if version:
         return version.startswith(("0.", "1.", "2."))

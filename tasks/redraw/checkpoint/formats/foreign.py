@@ -45,7 +45,7 @@ _KERAS_2 = frozenset(
 )
 
 
-def find_foreign(config: Any, *, keras_2: bool = False) -> Iterator[str]:
+def find_foreign(config: object, *, keras_2: bool = False) -> Iterator[str]:
     """The classes of a configuration that Keras does not have, and `Lambda`.
 
     Args:
@@ -71,7 +71,7 @@ def find_foreign(config: Any, *, keras_2: bool = False) -> Iterator[str]:
             yield from find_foreign(item, keras_2=keras_2)
 
 
-def find_files(config: Any) -> Iterator[str]:
+def find_files(config: object) -> Iterator[str]:
     """The files that building a model would read, such as vocabularies of layers."""
     if isinstance(config, list):
         for item in config:
@@ -92,7 +92,7 @@ def _is_keras_2(name: str, config: dict[str, Any]) -> bool:
     return name in _KERAS_2 and (registered is None or registered == name)
 
 
-def _is_byte_code(value: Any) -> bool:
+def _is_byte_code(value: object) -> bool:
     """Whether it is a function in the form of a layer's activation: code, defaults, and closure.
 
     A layer's inbound nodes look similar: a layer's name, and the numbers of its call and of its output.

@@ -75,7 +75,7 @@ def _trained_keys(graph: DrawnGraph, source: ArchiveSource) -> list[str]:
     return keys
 
 
-def _names_of_layers(config: Any) -> Iterator[str]:
+def _names_of_layers(config: object) -> Iterator[str]:
     """The names in a model's configuration, in its order: the model's, then those of its layers."""
     if isinstance(config, list):
         for item in config:

@@ -200,7 +200,7 @@ class SliceTally:
                     )
 
 
-def _number(value_numbers: dict[_Value, int], value: Any) -> int:
+def _number(value_numbers: dict[_Value, int], value: object) -> int:
     """The number of a value; once there are enough values, all new ones share a number."""
     # Python considers True, 1 and 1.0 equal.
     kind = str if isinstance(value, bytes) else type(value)
@@ -236,6 +236,6 @@ def _values_of(batch: RequestBatch, name: str) -> Sequence[Any] | None:
     return None if values is None or values.size != batch.rows else values.reshape(-1).tolist()
 
 
-def _to_text(value: Any) -> str:
+def _to_text(value: object) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

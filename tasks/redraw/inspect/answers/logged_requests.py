@@ -218,7 +218,7 @@ def _form(batch: RequestBatch) -> Any:
     return tuple((name, value.shape[1:]) for side in sides for name, value in side.items())
 
 
-def _read_tensor(name: str, spec: TensorSpec, value: Any) -> Any:
+def _read_tensor(name: str, spec: TensorSpec, value: object) -> Any:
     return cast_values(f"input {name!r}", spec, value) if isinstance(value, bytes) else value
 
 

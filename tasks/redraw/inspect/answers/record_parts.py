@@ -200,11 +200,11 @@ def _columns(record: Mapping[str, Any], by_column: str, by_row: str) -> Named:
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _is_named(value: Any) -> bool:
+def _is_named(value: object) -> bool:
     return isinstance(value, dict) and set(value) != {"b64"}
 
 
-def read_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
+def read_values(where: str, spec: TensorSpec, value: object) -> np.ndarray:
     """A record's value as an array in its own dtype; JSON texts become strings if the signature has them."""
     if isinstance(value, bytes):
         try:
@@ -217,7 +217,7 @@ def read_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
     return decode_tensor(where, spec, value)
 
 
-def cast_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
+def cast_values(where: str, spec: TensorSpec, value: object) -> np.ndarray:
     """A record's value as an array in the dtype of the signature.
 
     Raises:

@@ -125,7 +125,7 @@ def _at(rows: np.ndarray, row: int, width: int) -> float:
     return float(rows[row, row % width])
 
 
-def _to_readable(value: Any) -> Any:
+def _to_readable(value: object) -> Any:
     """A value as JSON, or its dtype and shape if it is too large to read."""
     array = np.asarray(value, dtype=object if isinstance(value, bytes) else None)
     if array.size > _MOST_SHOWN:
@@ -133,7 +133,7 @@ def _to_readable(value: Any) -> Any:
     return _shorten(encode_values(array))
 
 
-def _shorten(value: Any) -> Any:
+def _shorten(value: object) -> Any:
     if isinstance(value, list):
         return [_shorten(item) for item in value]
     if isinstance(value, Mapping):

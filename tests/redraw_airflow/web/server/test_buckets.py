@@ -54,7 +54,7 @@ def test_open_model_bucket_demands_one_that_is_named(monkeypatch: pytest.MonkeyP
 def test_pages_read_by_what_a_changed_connection_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
     monkeypatch.setenv("REDRAW_WEB_CONNECTION", "shelf")
-    cache = buckets._scope.cache  # type: ignore[attr-defined]
+    cache = buckets._scope.cache
     browsers = []
     for password in ("token-1", "token-1", "token-2"):
         connection = {"conn_type": "redraw", "password": password, "extra": {"is_anonymous": True}}
