@@ -16,8 +16,6 @@ from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["RedrawHook", "connection_place"]
-
 _TYPE = "redraw"
 # A person waits for the test button, so it has a shorter timeout than a stage.
 _TEST_SECONDS = 10.0
@@ -52,7 +50,10 @@ class RedrawHook(BaseHook):
             StorageForbidden: The connection has no usable credentials; the message says why.
         """
         if not (bucket := self.place("bucket")):
-            raise InvalidRequest(f"{self._where('bucket')}: expected gs://BUCKET, got none. Fill it in.")
+            raise InvalidRequest(
+                f"{self._where('bucket')}: expected gs://BUCKET, got none. Fill in this"
+                " field of the connection."
+            )
         try:
             return self._open(BucketUri(bucket))
         except InvalidName as err:
@@ -87,7 +88,9 @@ class RedrawHook(BaseHook):
             passed, message = result.result(_TEST_SECONDS)
         except TimeoutError:
             message = f"expected an answer within {_TEST_SECONDS:g} s, got none"
-            return False, f"this connection: {message}. See whether this machine reaches Cloud Storage."
+            return False, (
+                f"this connection: {message}. Check the network between this machine and Cloud Storage."
+            )
         # Airflow tests the connection under a made-up name.
         return passed, message.replace(self._where(), "this connection")
 

@@ -10,9 +10,9 @@ import hashlib
 import json
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseNotifier, Context
 
 from redraw.errors import RedrawError, one_line, printable
 from redraw.publish.events.deliver import Undelivered, post
@@ -20,9 +20,6 @@ from redraw.records import LivePointer, Record, Release, Rollout, ValidationRepo
 from redraw_airflow.compat import mask_secrets
 from redraw_airflow.dags.callbacks import failure_reason
 from redraw_airflow.stages.webhooks import find_webhook
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 _logger = logging.getLogger(__name__)
 

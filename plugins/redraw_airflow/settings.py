@@ -18,7 +18,7 @@ from typing import Any
 
 from redraw import settings as engine
 from redraw.errors import InvalidName
-from redraw.settings import (
+from redraw.setting_kinds import (
     NAMES,
     PATH,
     TEXT,

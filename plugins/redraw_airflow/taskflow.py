@@ -16,7 +16,9 @@ function returns, a record or a place. `task_id` is the function's name by defau
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow.sdk import BaseOperator, XComArg
 
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
@@ -33,9 +35,6 @@ from redraw_airflow.operators.training import (
     ValidateSavedModelOperator,
 )
 from redraw_airflow.rollout.operator import ConfirmRolloutOperator
-
-if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator, XComArg
 
 __all__ = [
     "approve",

@@ -32,8 +32,6 @@ from redraw.requests import Request
 from redraw.settings import error_help
 from redraw.storage.credentials import watch_parent
 
-__all__ = ["main", "run"]
-
 _FORMS = ("auto", "table", "json")
 _LONGEST_LINE = 16_000
 _LONGEST_USAGE = 2_000
@@ -85,7 +83,7 @@ def _fail(err: RedrawError) -> int:
 def _unusable(err: OSError) -> StorageError:
     path = os.fsdecode(err.filename)
     return StorageError(
-        f"{path}: expected a path that can be used so, got '{err.strerror}'. Name another path."
+        f"{path}: the operating system refused access: {err.strerror}. Correct the path or its permissions."
     )
 
 
@@ -95,7 +93,7 @@ def _show(command: Command, record: Record, form: str) -> bool:
         command.show(record, form)
         sys.stdout.flush()
     except OSError as err:
-        sys.stderr.write(f"error: standard output: expected all of the record to be written, got: {err}\n")
+        sys.stderr.write(f"error: standard output: could not write the whole record: {err}\n")
         # Discard the rest of the buffer, or Python would fail again when it ends.
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
@@ -179,7 +177,10 @@ def _request(cls: type[Request], parsed: argparse.Namespace) -> Request:
     if parsed.request is None:
         return _from_flags(cls, values)
     if values:
-        raise UsageError(f"--request holds the whole request; got --{next(iter(values))} as well.")
+        raise UsageError(
+            f"--request holds the whole request, but --{next(iter(values))} is set too. Remove one of the"
+            " two flags."
+        )
     return cls.from_json(_read_json(parsed.request))
 
 
@@ -227,8 +228,8 @@ def _open_streams() -> bool:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
     if missing:
         sys.stderr.write(
-            "error: standard output: expected an open file or pipe for the record, got a closed one, and did"
-            " nothing. Redirect it, if only to /dev/null.\n"
+            "error: standard output is closed, so the record could not be written, and nothing was done."
+            " Redirect standard output, for example to /dev/null.\n"
         )
     return not missing
 

@@ -45,7 +45,7 @@ def naming_extras() -> Iterator[None]:
         if module not in _EXTRAS:
             raise
         raise MissingDependency(
-            f"expected the module {module}, found none in {sys.executable}. Install"
-            f" airflow-provider-redraw[{_EXTRAS[module]}] there, or name an interpreter that has it in"
-            " REDRAW_PYTHON."
+            f"the Python module {module} is not installed for {sys.executable}. Install"
+            f" airflow-provider-redraw[{_EXTRAS[module]}] there, or set REDRAW_PYTHON to an interpreter"
+            " that has it."
         ) from err

@@ -58,7 +58,8 @@ class Words(str):
         """Parse a text, unless it is parsed already."""
         if len(text) > _LONGEST_WORDS or _SURROGATE.search(text):
             raise InvalidName(
-                f"text {text!r:.80}: expected UTF-8 of at most {_LONGEST_WORDS:,} characters. Correct it."
+                f"text {text!r:.80}: expected UTF-8 of at most {_LONGEST_WORDS:,} characters. Correct the"
+                " text."
             )
         return super().__new__(cls, text.strip())
 
@@ -74,8 +75,8 @@ def check_attachment_name(name: str) -> str:
     """
     if not _ATTACHMENT.fullmatch(name):
         raise InvalidName(
-            f"attachment {name!r}: expected a file name of lower-case letters, digits, '-' and '_' with"
-            " an ending, as report.html. Validate again, and push that report."
+            f"attachment {name!r}: expected a file name of lower-case letters, digits, '-' and '_' with an"
+            " ending, as report.html. Validate the export again, and push the new report."
         )
     return name
 

@@ -105,7 +105,7 @@ class Setting(Generic[T]):
             source = f"option {self.name} of [redraw] in Airflow's configuration"
             raise InvalidSetting(
                 f"{self.variable}: expected {self.kind.expected}, got {value.text!r} from"
-                f" {source if value.option else 'the environment'}. Correct it."
+                f" {source if value.option else 'the environment'}. Correct the setting."
             ) from err
 
     def find(self, environment: Mapping[str, str] | None = None) -> Value | None:

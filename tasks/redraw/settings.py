@@ -17,56 +17,7 @@ from typing import Any
 
 from redraw import errors
 from redraw.errors import InvalidSetting
-from redraw.setting_kinds import (
-    NAMES,
-    PATH,
-    SECONDS,
-    TEXT,
-    TRUTH,
-    Kind,
-    Setting,
-    Value,
-    definition_folders,
-    environment_of,
-    use_configuration,
-    use_definition_folders,
-    whole_number,
-)
-
-__all__ = [
-    "CACHE",
-    "CONTROL_FD",
-    "DOCS",
-    "ENGINE_SETTINGS",
-    "MODELS",
-    "NAMES",
-    "PASSPORT",
-    "PATH",
-    "RECOMMENDER_PARTS",
-    "RECOMMENDER_ROWS",
-    "SCRATCH",
-    "SCRATCH_BYTES",
-    "SERVERS",
-    "STORAGE_TIMEOUT",
-    "STORAGE_TOKEN",
-    "TEXT",
-    "TRUTH",
-    "USER_PROJECT",
-    "VERIFY_KEY",
-    "WEBHOOKS",
-    "Kind",
-    "Setting",
-    "Value",
-    "check_help",
-    "error_help",
-    "definition_folders",
-    "environment_of",
-    "take_control_fd",
-    "use_configuration",
-    "use_definition_folders",
-    "webhook_variables",
-    "whole_number",
-]
+from redraw.setting_kinds import NAMES, PATH, SECONDS, TEXT, TRUTH, Kind, Setting, whole_number
 
 _logger = logging.getLogger(__name__)
 

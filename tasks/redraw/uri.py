@@ -124,7 +124,7 @@ class LocalPath(str):
         """Parse a text, unless it is parsed already."""
         if "://" in text:
             raise InvalidName(
-                f"path {text!r:.200}: expected one of this machine, got a URI. Name a local path."
+                f"path {text!r:.200}: expected a local path, got a URI. Name a path on this machine."
             )
         return super().__new__(cls, Uri(text))
 

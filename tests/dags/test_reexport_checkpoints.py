@@ -85,7 +85,7 @@ def test_run_by_hand_with_neither_steps_nor_dates_nor_a_logical_date_says_what_i
 
     assert run["tasks"]["plan"] == {"state": "failed", "tries": 1}
     assert run["tasks"]["summary"]["state"] == "failed"
-    assert "expected at least one of them in a run without a logical date" in run["log"]
+    assert "expected at least one of them in a run without a data interval" in run["log"]
 
 
 def test_run_of_days_without_a_checkpoint_is_skipped_as_a_whole(
@@ -144,5 +144,5 @@ def test_partitioned_dag_has_a_partition_for_each_day_and_takes_the_day_before()
     nightly = timetable._get_partition_info(pendulum.datetime(2024, 3, 1, 3, 30))
     assert nightly[1] == "2024-02-29"
     for schedule in ("0 3 * * MON", "0 */6 * * *", "@daily", None):
-        with pytest.raises(InvalidRequest, match="schedule: expected one time of each day"):
+        with pytest.raises(InvalidRequest, match="schedule: expected one run a day"):
             reexport_checkpoints("by_day", partitioned=True, schedule=schedule, model="mnist")

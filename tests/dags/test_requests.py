@@ -28,7 +28,7 @@ DAGS: dict[str, tuple[str, dict[str, object]]] = {
     ("asked", "message"),
     [
         ({"buckte": "gs://a", "approved_by": "me"}, "conf: expected fields of the form"),
-        ({"bucket": "gs://somewhere-else"}, "bucket: expected a place in gs://"),
+        ({"bucket": "gs://somewhere-else"}, "bucket: expected a path in gs://"),
     ],
     ids=["unknown field", "other bucket"],
 )

@@ -229,7 +229,7 @@ def test_run_with_a_step_that_no_checkpoint_will_have_fails_before_training_and_
     assert run["tasks"]["push"]["state"] == "upstream_failed"
     assert run["events"] == []
     assert run["xcoms"]["train.failure"]["error"] == "InvalidRequest"
-    assert "step: expected one that a training of 5 steps keeps a checkpoint of" in run["log"]
+    assert "step: expected a step whose checkpoint a training of 5 steps keeps" in run["log"]
 
 
 def test_run_with_choices_that_do_not_go_together_fails_before_training_and_says_so_in_a_line(

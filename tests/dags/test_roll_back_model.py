@@ -106,7 +106,7 @@ def test_run_with_a_notifier_sends_what_it_changed_and_why_the_next_one_failed(
     texts = [json.loads(request.body)["text"] for request in server.received]
     assert texts[0] == f"mnist {older}: rollback by dag_test: wrong digits"
     assert texts[1].startswith("notified.roll_back (mnist) failed in ")
-    assert f"got {newer}, which was rejected" in texts[1]
+    assert f"version {newer} was rejected by a roll-back" in texts[1]
 
 
 @pytest.mark.parametrize("variables", [{}, {"REDRAW_MODEL_BUCKET": "gs://models"}])

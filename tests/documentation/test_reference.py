@@ -21,7 +21,10 @@ def test_tree_of_errors_has_each_error() -> None:
 def test_checks_say_what_to_do_if_they_fail() -> None:
     said = re.findall(r"(?m)^\*\*If it fails:\*\* (.+)$", make_page("checks.md"))
     assert len(said) == len(EVERY_CHECK)
-    assert "Export only what serves: a training or evaluation function was left in." in said
+    assert (
+        "Remove the training or evaluation function from the network that build returns, and export again."
+        in said
+    )
     assert sum("--waive live-answers=REASON" in advice for advice in said) == 1
 
 

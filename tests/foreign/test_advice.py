@@ -28,7 +28,7 @@ Y = TensorSpec("float32", (None, 3))
 FORMATS = ("keras", "h5", "weights.h5", "ckpt", "keras-2.h5", "keras-2.weights.h5", "keras-2.ckpt")
 _RENAMES = re.compile(r"renames = \((.*)\)\.")
 _PAIR = re.compile(r"\('([^']+)', '([^']+)'\)")
-_ORPHAN = re.compile(r"average '([^']+)': .* nearest weight without one is ([^ ]+)\. Such")
+_ORPHAN = re.compile(r"average '([^']+)': .* nearest weight without an average: ([^;]+); all")
 _MOST_ROUNDS = 5
 
 # A layer each: what it is, and its name. Name to those of the file, and those of the definition.

@@ -203,7 +203,7 @@ CASES = [(name, form) for n, name in enumerate(L) for form in (IN_HDF5[n % 2], *
 REFUSED = {
     **{(f"layer-{name}", form): "or dicts of lists" for name in LISTS if name != "dict" for form in IN_HDF5},
     **{("model-filled_late", form): "no place that is certain" for form in IN_HDF5},
-    **{(f"{base}-bare", form): "Keras does not save it there" for base in BASES for form in IN_HDF5},
+    **{(f"{base}-bare", form): "Keras does not save these variables" for base in BASES for form in IN_HDF5},
     ("layer-first_part_frozen", SAVED[2]): "lists trainable variables first",
 }
 

@@ -124,8 +124,8 @@ CASES = [
         change=lambda members: members.update({_WEIGHTS: bytes(64 << 20)}),
         method=zipfile.ZIP_DEFLATED,
     ),  # fmt: skip
-    _case("members-20000", damage=_directory_of(20_000), says="20002 members"),
-    _case("weights-twice", damage=_twice, says="two of one name"),
+    _case("members-20000", damage=_directory_of(20_000), says="20002 files"),
+    _case("weights-twice", damage=_twice, says="share a name"),
     _case("directory-longer-than-file", damage=_end_says(0xFFFFFF00)),
     _case("cut-off", damage=lambda content: content[: len(content) // 2]),
     _case("end-alone", damage=lambda content: b"PK\x03\x04" + content[-22:]),

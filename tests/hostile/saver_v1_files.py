@@ -33,15 +33,15 @@ def _case(name: str, content: bytes, says: str = "") -> Case:
 
 _GOOD = declare(1, [2])
 CASES = [
-    _case("dtype-999", declare(999, [2]), "got 999"),
-    _case("dtype-none", declare(0, [2]), "got 0"),
+    _case("dtype-999", declare(999, [2]), "dtype number 999"),
+    _case("dtype-none", declare(0, [2]), "dtype number 0"),
     _case("dtype-negative", declare(-5, [2])),
-    _case("rank-unknown", declare(1, [], unknown_rank=True), "a dtype and a shape"),
+    _case("rank-unknown", declare(1, [], unknown_rank=True), "a TensorFlow dtype and shape"),
     _case("rank-300", declare(1, [1] * 300), "300 dimensions"),
-    _case("dimension-negative", declare(1, [-1]), "dimensions from 0 on"),
-    _case("size-2-to-the-62", declare(1, [1 << 60]), "can hold"),
+    _case("dimension-negative", declare(1, [-1]), "no negative dimension"),
+    _case("size-2-to-the-62", declare(1, [1 << 60]), "that fit into"),
     _case("size-beyond", declare(1, [1 << 40, 1 << 40]), r"2\^63"),
-    _case("size-4-GB", declare(1, [1 << 30]), "can hold"),
+    _case("size-4-GB", declare(1, [1 << 30]), "that fit into"),
     _case("meta-garbled", encode_table([(b"", b"\xff" * 40)]), "SavedTensorSlices"),
     _case("cut-off", b"x" + _GOOD[-60:]),
     _case("block-garbled", b"\xff" * 8 + _GOOD[8:]),

@@ -88,7 +88,9 @@ def test_load_custom_operation_is_refused(tmp_path: Path, serving: ServingProces
         node.op = "AcmeScale"
 
     folder = changed(save_model(tmp_path / "model", tf.no_op, "signature"), rename)
-    with pytest.raises(OperationsRefused, match="AcmeScale 'mul': it is none of TensorFlow's own"):
+    with pytest.raises(
+        OperationsRefused, match="AcmeScale 'mul': it is not one of TensorFlow's own operations"
+    ):
         serving.load(folder, declared=lambda: ("AcmeScale",))
 
 
@@ -128,11 +130,14 @@ def asset_elsewhere(graph: object) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (restore_elsewhere, "the restoring reaches RestoreV2"),
+        (restore_elsewhere, "the restore function reaches RestoreV2"),
         (answer_by_saving, "signature 'serving_default' reaches SaveV2"),
-        (call_another_process, "signature 'serving_default' reaches RpcClient 'call': it speaks to other"),
+        (
+            call_another_process,
+            "signature 'serving_default' reaches RpcClient 'call': it communicates with other",
+        ),
         (nameless_function, "a function without a name"),
-        (asset_elsewhere, re.escape("asset '../../../etc/passwd' is no file of the model's folder")),
+        (asset_elsewhere, re.escape("asset '../../../etc/passwd' is not a file in the model's folder")),
     ],
 )
 def test_load_graph_bent_elsewhere_is_refused(
@@ -149,7 +154,7 @@ def test_load_second_graph_in_another_form_is_refused(
 ) -> None:
     folder = save_model(tmp_path / "model", tf.no_op, "signature")
     (folder / name).touch()
-    with pytest.raises(OperationsRefused, match=f"got {name} as well"):
+    with pytest.raises(OperationsRefused, match=f"got {name} too"):
         serving.load(folder)
 
 

@@ -222,7 +222,7 @@ def with_report(release: Release, report: ValidationReport) -> Release:
 @pytest.mark.parametrize(
     ("alter", "message"),
     [
-        (other_version, "expected a record of .*, got one of"),
+        (other_version, "expected a record of .*, got a record of"),
         (other_bucket, "uri: expected gs://.*, got gs://elsewhere/digits"),
         (other_files, "digest: expected"),
         (other_checkpoint, "checkpoint's model: expected digits, got mnist"),
@@ -270,7 +270,10 @@ def unsign(release: Release) -> Release:
         (waive_all, "expected a signature of this content"),
         (approve, "expected a signature of this content"),
         (improve, "expected a signature of this content"),
-        (unsign, "one of only the files covers no report, metrics, approval, provenance or bucket"),
+        (
+            unsign,
+            "got a signature of only the files, which does not cover report, metrics",
+        ),
     ],
 )
 def test_use_version_altered_after_it_was_signed_is_refused(

@@ -123,7 +123,7 @@ def test_prune_of_a_version_whose_record_is_protected_goes_on_with_the_others(
     through.features.kept = {f"releases/{first}.json": {"temporaryHold": True}}
     report = _prune(bucket)
     assert [gone.version for gone in report.removed] == [second]
-    assert "its release record cannot be replaced" in report.kept[str(first)]
+    assert "the release record cannot be replaced" in report.kept[str(first)]
 
 
 def test_object_that_is_protected_is_named_with_the_cause_and_no_advice_on_roles(
@@ -150,10 +150,16 @@ def test_request_that_nobody_pays_for_says_what_to_set(bucket: str, through: Fau
     ("said", "advice"),
     [
         ("redraw@x does not have storage.objects.get access to the object.", "Grant the service account"),
-        ("The billing account for the owning project is disabled in state absent", "No role helps"),
-        ("Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: 7", "No role"),
+        ("The billing account for the owning project is disabled in state absent", "A role cannot fix this"),
+        (
+            "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: 7",
+            "A role cannot",
+        ),
         ("redraw@x does not have serviceusage.services.use access to project 7.", "REDRAW_USER_PROJECT"),
-        ("Object 'b/o' is subject to bucket's retention policy and cannot be deleted", "retention .* lifted"),
+        (
+            "Object 'b/o' is subject to bucket's retention policy and cannot be deleted",
+            "retention .* removed",
+        ),
     ],
 )
 def test_refusal_names_the_cause_that_the_service_gives(
@@ -190,7 +196,7 @@ def test_message_names_the_request_that_failed_and_not_an_answer_before_it(
 ) -> None:
     monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", "0.5")
     through.faults = [Fault(action=HangUp(), operation="list", count=99)]
-    with pytest.raises(StorageUnavailable, match="expected an answer of the storage") as raised:
+    with pytest.raises(StorageUnavailable, match="expected an answer of Cloud Storage") as raised:
         open_storage(bucket).read("digits/a")  # which is absent: the bucket is asked for then
     assert "404" not in str(raised.value)
     assert "reset" in str(raised.value)
@@ -312,7 +318,7 @@ def test_prune_says_what_the_bucket_keeps_and_bills_of_what_is_removed(
     through.features.storage_class, through.features.created = "ARCHIVE", "2026-11-01T00:00:00Z"
     looked = prune_versions(PruneRequest(model="digits", bucket=bucket, keep=1))
     (early,) = looked.notes
-    assert re.match(r"\d{4,} bytes are paid for until 2027-11-01T00:00:00Z at the latest", early)
+    assert re.match(r"\d{4,} bytes are billed until 2027-11-01T00:00:00Z at the latest", early)
     assert _prune(bucket).notes == (
         early,
         "object versioning keeps what was removed, and bills it, until a lifecycle rule deletes it",

@@ -71,7 +71,9 @@ def test_push_again_after_an_object_was_refused_completes_the_signed_version(  #
     message = str(failed.value)
     assert "\n" not in message
     assert name in message
-    assert ("is live, but models.config could not follow" in message) == (name in AFTER)
+    assert ("is live, but models.config or a deployment file next to it could not be written" in message) == (
+        name in AFTER
+    )
     uri = f"{request_.bucket}/digits/2024050607080900"
     record_is_there = name in AFTER or (name == "00.json" and moment is Moment.ACTED)
     if not record_is_there:

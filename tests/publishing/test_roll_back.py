@@ -65,7 +65,10 @@ def test_roll_back_that_fails_at_the_servers_configuration_is_repeated_and_stays
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
     proxy.granted = frozenset({"storage.objects.list", "storage.objects.get", "storage.objects.create"})
-    with pytest.raises(StorageForbidden, match=f"version {GOOD} is live, but models.config could not follow"):
+    with pytest.raises(
+        StorageForbidden,
+        match=f"version {GOOD} is live, but models.config or a deployment file",
+    ):
         live(previous=True, from_version=BAD, reason="misreads sevens", by="ada")
     assert _served(bucket) == [BAD]
 
@@ -82,7 +85,9 @@ def test_roll_back_repeated_without_a_version_does_not_go_forward(
     bucket: str, live: Live, pushed: Any
 ) -> None:
     live(previous=True, by="ada")
-    with pytest.raises(VersionRejected, match=f"got {BAD}, which was rejected: ada: no reason given"):
+    with pytest.raises(
+        VersionRejected, match=f"version {BAD} was rejected by a roll-back: ada: no reason given"
+    ):
         live(previous=True)
     assert (read_pointer(open_storage(bucket), "digits").version, _served(bucket)) == (GOOD, [GOOD])
 

@@ -10,6 +10,7 @@ import pytest
 
 from redraw import errors, setting_kinds
 from redraw.errors import InvalidSetting
+from redraw.setting_kinds import Setting, environment_of, use_configuration
 from redraw.settings import (
     CACHE,
     CONTROL_FD,
@@ -19,12 +20,9 @@ from redraw.settings import (
     SCRATCH_BYTES,
     STORAGE_TIMEOUT,
     VERIFY_KEY,
-    Setting,
     check_help,
-    environment_of,
     error_help,
     take_control_fd,
-    use_configuration,
 )
 from tests.paths import ROOT
 
@@ -62,7 +60,7 @@ def test_read_value_of_a_wrong_type_says_what_where_and_what_to_do(
     with pytest.raises(InvalidSetting) as caught:
         setting.read()
     assert str(caught.value) == (
-        f"{setting.variable}: expected {expected}, got {text!r} from the environment. Correct it."
+        f"{setting.variable}: expected {expected}, got {text!r} from the environment. Correct the setting."
     )
 
 

@@ -76,6 +76,6 @@ def test_folder_of_this_machine_that_is_a_uri_is_refused_and_nothing_is_made(
             lambda out: MirrorRequest(bucket=BucketUri("gs://models"), out=out),
             lambda out: PassportRequest(uri=Uri("gs://models/mnist/1"), out=out),
         ):
-            with pytest.raises(InvalidName, match="expected one of this machine, got a URI"):
+            with pytest.raises(InvalidName, match="expected a local path, got a URI"):
                 ask(uri)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from redraw.errors import InvalidSetting
-from redraw.settings import MODELS, STORAGE_TIMEOUT, Setting
+from redraw.setting_kinds import Setting
+from redraw.settings import MODELS, STORAGE_TIMEOUT
 from redraw_airflow.dags.forms.fields import bucket_field
 from redraw_airflow.settings import (
     LAUNCHER,
@@ -49,7 +50,7 @@ def test_read_option_of_a_wrong_type_says_what_where_and_what_to_do(
         setting.read()
     assert str(caught.value) == (
         f"{setting.variable}: expected {expected}, got {text!r} from option {setting.name} of [redraw] in"
-        " Airflow's configuration. Correct it."
+        " Airflow's configuration. Correct the setting."
     )
 
 
@@ -151,7 +152,7 @@ def test_run_stage_gets_the_engine_s_options_as_variables(
     assert finished.stdout.decode().splitlines() == [
         "('my_models',) /variable /key.pem",
         "REDRAW_STORAGE_TIMEOUT: expected a number of seconds, got 'soon' from option storage_timeout of"
-        " [redraw] in Airflow's configuration. Correct it.",
+        " [redraw] in Airflow's configuration. Correct the setting.",
     ]
 
 

@@ -7,12 +7,10 @@ text.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+
+from airflow.sdk import Context
 
 from redraw.errors import one_line, printable
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 _logger = logging.getLogger(__name__)
 _LONGEST = 400
@@ -35,7 +33,7 @@ def failure_reason(context: Context) -> str:
     ti, task = context["ti"], context.get("task")
     model = getattr(task, "model", None)
     model_text = f" ({model})" if isinstance(model, str) else ""
-    text = str(context.get("exception") or "ended without saying why").strip()
+    text = str(context.get("exception") or "ended without a message").strip()
     summary = printable(one_line(text.partition("\n")[0]))
     line = f"{ti.dag_id}.{ti.task_id}{model_text} failed in {ti.run_id}, try {ti.try_number}: {summary}"
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -97,8 +97,8 @@ def _with_partitions(schedule: Any) -> Any:
 
     if not (isinstance(schedule, str) and _DAILY.fullmatch(schedule)):
         raise InvalidRequest(
-            "schedule: expected one time of each day, such as '0 3 * * *', for partitions, got"
-            f" {schedule!r:.80}. Correct it, or leave out partitioned."
+            "schedule: expected one run a day, such as '0 3 * * *', because the DAG is partitioned, got"
+            f" {schedule!r:.80}. Correct the schedule, or set partitioned=False."
         )
     return CronPartitionTimetable(schedule, timezone="UTC", run_offset=-1, key_format=PARTITION_FORMAT)
 

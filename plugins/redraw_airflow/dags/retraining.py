@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
+from airflow.sdk import DAG, Asset, Context, CronTriggerTimetable, TriggerRule
 from airflow.sdk.exceptions import AirflowTimetableInvalid
 
 from redraw.definition.registry import list_models
@@ -24,9 +24,6 @@ from redraw_airflow.operators.training import (
     ValidateSavedModelOperator,
 )
 from redraw_airflow.rollout.operator import ConfirmRolloutOperator
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +121,11 @@ def retrain_each(
     for name in names:
         model = definitions.get(name)
         if model is None or model.problem or not model.trains:
-            problem = "no package holds it" if model is None else model.problem or "nothing to train with"
+            problem = (
+                "no package has its definition"
+                if model is None
+                else model.problem or "the definition has no training data"
+            )
             logger.error("no DAG for model %r: %s", name, problem)
             continue
         try:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redraw.errors import InvalidRequest
-from redraw.settings import SERVERS, Setting
+from redraw.setting_kinds import Setting
+from redraw.settings import SERVERS
 from redraw.uri import Uri
 from redraw_airflow.operators.arguments import is_nothing, is_several, record, records
 from redraw_airflow.settings import (
@@ -137,8 +138,9 @@ def demand_allowed(field: str, value: Any, places: Sequence[Place]) -> None:
             continue
         if not any(_is_in(Uri(text), root) for root in allowed):
             raise InvalidRequest(
-                f"{field}: expected a place in {' or '.join(allowed)}, got {text!r:.200}. Name one of them,"
-                f" or have it added to {' or '.join(listed.variable for listed, _ in places)}."
+                f"{field}: expected a path in {' or '.join(allowed)}, got {text!r:.200}. Choose a path in"
+                " one of these, or have an administrator add it to"
+                f" {' or '.join(listed.variable for listed, _ in places)}."
             )
 
 
@@ -158,7 +160,7 @@ def demand_allowed_servers(servers: Iterable[str]) -> None:
         if server not in allowed:
             raise InvalidRequest(
                 f"servers: expected servers of {SERVERS.variable} or {ALLOWED_SERVERS.variable}, got"
-                f" {server!r:.200}. Name one of them, or have it added."
+                f" {server!r:.200}. Choose one of these, or have an administrator add the server."
             )
 
 

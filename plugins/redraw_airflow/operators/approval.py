@@ -11,8 +11,6 @@ from redraw.definition.registry import find_model
 from redraw.errors import InvalidRequest
 from redraw.records import Check, ExportedModel, ValidationReport, format_metrics
 
-__all__ = ["ApprovalRequest", "approval_required", "demand_approval", "describe_batch", "describe_release"]
-
 # A person will not read more.
 _MOST_ROWS = 100
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
@@ -42,12 +40,12 @@ def approval_required(choice: str, model: str) -> bool:
     """
     if choice not in _CHOICES:
         listed = ", ".join(_CHOICES)
-        raise InvalidRequest(f"approval: expected one of {listed}, got {choice!r}. Correct it.")
+        raise InvalidRequest(f"approval: expected one of {listed}, got {choice!r}. Correct the argument.")
     by_definition = find_model(model).approval
     if by_definition and choice == "no":
         raise InvalidRequest(
-            f"approval: expected default or yes, because the definition of {model} asks for it, got 'no'. A"
-            " run cannot leave it out."
+            f"approval: expected default or yes, because the definition of {model} requires approval, got"
+            " 'no'. Remove the argument, or choose yes."
         )
     return by_definition or choice == "yes"
 
@@ -67,13 +65,14 @@ def demand_approval(model: str, approved_by: str | None, requester: str | None) 
     definition = find_model(model)
     if definition.approval and not approved_by:
         raise InvalidRequest(
-            f"approval: expected that of a person, which the definition of {model} asks for, got none. Put an"
-            " ApproveReleaseOperator before it and pass its output, or answer its request."
+            f"approval: expected the approval of a person, which the definition of {model} requires, got"
+            " none. Answer the request under Required Actions. In your own DAG, add an"
+            " ApproveReleaseOperator and pass its output."
         )
     if definition.approval_by_another and requester is not None and requester == approved_by:
         raise InvalidRequest(
-            f"approval: expected that of a person other than {requester!r}, who started the run, as the"
-            f" definition of {model} asks. Clear the approval, and have somebody else answer."
+            f"approval: expected a person other than {requester!r}, who started the run, as the definition"
+            f" of {model} requires. Clear the task of the approval, and have another person answer."
         )
 
 
@@ -90,7 +89,8 @@ def describe_release(
     """
     checkpoint = export.checkpoint
     effect = (
-        "it becomes live, unless the live version was trained later, or this one is significantly worse"
+        "this version becomes live, unless the live version was trained later, or this version is"
+        " significantly worse"
         if make_live
         else "nothing becomes live"
     )
@@ -123,7 +123,7 @@ def describe_batch(model: str, bucket: str, checkpoints: Sequence[Mapping[str, A
         for checkpoint in checkpoints
     ]
     left_out = len(rows) - _MOST_ROWS
-    more = [f"\nAnd {left_out} more: the task before this one lists them."] if left_out > 0 else []
+    more = [f"\nAnd {left_out} more: the previous task lists them."] if left_out > 0 else []
     table = ["| Step | Trained | Checkpoint |", "|---|---|---|", *rows[:_MOST_ROWS], *more]
     body = "\n".join([f"To {_plain(bucket)}; nothing becomes live.", "", *table])
     return ApprovalRequest(

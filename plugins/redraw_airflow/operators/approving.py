@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Context, XComArg
 
 from redraw.errors import InvalidName, InvalidRecord, InvalidRequest
 from redraw.records import ExportedModel, ValidationReport
@@ -45,11 +46,6 @@ from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, place
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
-
-__all__ = ["ApproveReexportOperator", "ApproveReleaseOperator"]
-
 _WAIT_HOURS = 24
 _MOST_HOURS = 24 * 366
 
@@ -59,7 +55,7 @@ def _hours(name: str, value: Any) -> float | None:
     hours = number(name, value)
     if hours is not None and not 0 < hours <= _MOST_HOURS:
         raise InvalidRequest(
-            f"{name}: expected more than 0 and at most {_MOST_HOURS}, got {hours:g}. Correct it."
+            f"{name}: expected more than 0 and at most {_MOST_HOURS}, got {hours:g}. Correct the argument."
         )
     return hours
 
@@ -139,7 +135,11 @@ class _ApprovalOperator(TakesArguments, ApprovalOperator):
         user = event.get("responded_by_user") or {}
         name = user.get("name") or user.get("id")
         if event.get("chosen_options") == [self.REJECT]:
-            reason = f"{name} rejected it" if name else f"nobody approved it within {self.wait_hours} hours"
+            reason = (
+                f"{name} rejected the request"
+                if name
+                else f"nobody answered the request within {self.wait_hours} hours"
+            )
             self.log.warning("%s is not published: %s.", self.model, reason)
         else:
             with keeping_failure(context, "approve", self.model):
@@ -223,7 +223,10 @@ def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:
     with using_connection(gcp_conn_id):
         content = read_uri(uri, RECORD_BYTES + 1)
     if content is None:
-        raise InvalidRecord(f"{uri}: expected the record that export writes, got no such file. Export again.")
+        raise InvalidRecord(
+            f"{uri}: expected the record that the export task writes, found no such file."
+            " Run the export task again."
+        )
     return ExportedModel.from_text(content, uri)
 
 
@@ -269,6 +272,6 @@ class ApproveReexportOperator(_ApprovalOperator):
             return describe_batch(self.model, bucket, checkpoints)
         except (KeyError, TypeError, AttributeError) as err:
             raise InvalidRequest(
-                f"plan: expected what a PlanReexportOperator returned, got {self.plan!r:.80}."
+                f"plan: expected the output of a PlanReexportOperator, got {self.plan!r:.80}."
                 " Pass its output."
             ) from err

@@ -91,7 +91,7 @@ def text(name: str, value: Any) -> str | None:
             return path
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise _wrong(name, f"a text of at most {_LONGEST_TEXT} characters", value)
+    raise _wrong(name, f"a string of at most {_LONGEST_TEXT} characters", value)
 
 
 def time(name: str, value: Any) -> str | None:
@@ -112,8 +112,8 @@ def required(kind: Kind) -> Kind:
         converted = kind(name, value)
         if converted is None or converted == []:
             raise InvalidRequest(
-                f"{name}: expected a value, got none. Pass it; if it is another task's, look at what that"
-                " task returned."
+                f"{name}: expected a value, got none. Pass a value. If the value comes from another task,"
+                " look at the XCom of that task."
             )
         return converted
 
@@ -208,7 +208,7 @@ def texts(name: str, value: Any) -> list[str]:
     several = re.split(r"\n|,(?=\s*[\w-]+=)", value) if isinstance(value, str) else value
     several = () if several is None else several
     if not is_several(several):
-        raise _wrong(name, "a list of texts", value)
+        raise _wrong(name, "a list of strings", value)
     return [item.strip() for item in _convert_each(text, name, several)]
 
 
@@ -234,7 +234,7 @@ def mapping(name: str, value: Any) -> Mapping[str, Any] | None:
     if isinstance(value, Record):
         return value.to_json()
     if not isinstance(value, Mapping):
-        raise _wrong(name, "names with values", value)
+        raise _wrong(name, "a dict from names to values", value)
     return value
 
 

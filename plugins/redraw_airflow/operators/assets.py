@@ -7,15 +7,11 @@ through an alias. Any DAG can be scheduled on the asset itself.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
-from airflow.sdk import Asset, AssetAlias
+from airflow.sdk import Asset, AssetAlias, Context
 
 from redraw.records import Record
 from redraw.records.events import ModelEvent
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 _logger = logging.getLogger(__name__)
 

@@ -10,9 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from airflow.sdk import Context
+from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
 from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
+from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.arguments import Kind, mapping, required, text
 from redraw_airflow.operators.assets import CHANGES, update_assets
 from redraw_airflow.operators.failures import keeping_failure
@@ -26,8 +30,6 @@ from redraw_airflow.stages.process import FinishedStage, StageProcess
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
-    from airflow.sdk import Context
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from redraw_airflow.stages.pod import StagePod
 
@@ -186,18 +188,19 @@ class StageOperator(PlacesOperator):
         launcher = self.launcher or LAUNCHER.read()
         if launcher not in {"process", "kubernetes"}:
             raise InvalidRequest(
-                f"launcher: expected process or kubernetes, got {launcher!r:.80}. Correct it, or"
+                f"launcher: expected process or kubernetes, got {launcher!r:.80}. Correct the argument"
+                " launcher, or"
                 " REDRAW_LAUNCHER."
             )
         if launcher == "kubernetes" and not folder.for_all_tries().is_bucket:
             raise InvalidRequest(
                 "launcher kubernetes: expected a work folder in a bucket, got"
-                f" {folder.for_all_tries()!r:.200}: a pod shares no disk. Set REDRAW_WORK to gs://…."
+                f" {folder.for_all_tries()!r:.200}, which a pod cannot read. Set REDRAW_WORK to gs://…."
             )
         if launcher == "kubernetes" and "image" not in (self.pod or {}):
             raise InvalidRequest(
-                "pod: expected an image to run the stage in, got none. Pass pod={'image': …}, by the DAG's"
-                " default_args for all stages."
+                "pod: expected an image to run the stage in, got none. Pass pod={'image': …}. For all"
+                " stages, set it in the DAG's default_args."
             )
         return launcher
 
@@ -245,3 +248,20 @@ class StageOperator(PlacesOperator):
         """End the stage and all that it started."""
         if self._running is not None:
             self._running.terminate()
+
+
+class ApprovedOperator(StageOperator):
+    """An operator that publishes, with the answer of an approval task in its argument `approval`."""
+
+    kinds = {**StageOperator.kinds, "approval": mapping}
+
+    def run_fields(self, context: Context) -> dict[str, Any]:
+        """The fields that say who started which run, if the approval that the definition asks for is there.
+
+        Raises:
+            InvalidRequest: It is missing, or the person who gave it must not.
+            UnknownModel: No package has the model.
+        """
+        approved_by = (self.approval or {}).get("approved_by")
+        demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
+        return super().run_fields(context)

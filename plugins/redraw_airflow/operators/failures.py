@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from redraw.errors import RedrawError, one_line
 from redraw.records.failure import StageFailure
 from redraw_airflow.compat import is_task_timeout
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 FAILURE_KEY = "failure"
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
+
+from airflow.sdk import Context, XComArg
+from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
-from redraw.settings import Setting
+from redraw.setting_kinds import Setting
 from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.hooks import connection_place
 from redraw_airflow.operators.arguments import truth
 from redraw_airflow.settings import REPORTS, WORK
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 # The input of a task: a record, as JSON or as the XCom of the task that returned it.
 AnyRecord: TypeAlias = "Mapping[str, Any] | XComArg"
@@ -41,7 +40,8 @@ def waivers(checks: Sequence[str], reason: str | None) -> list[str]:
     """
     if reason is None and (bare := [text for text in checks if "=" not in text]):
         raise InvalidRequest(
-            f"waive: expected CHECK=REASON, got {', '.join(bare)!r:.200}. Say why, or give waive_reason."
+            f"waive: expected CHECK=REASON, got {', '.join(bare)!r:.200}. Add the reason, or set"
+            " waive_reason."
         )
     return [text if "=" in text else f"{text}={reason}" for text in checks]
 
@@ -79,7 +79,9 @@ def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
         InvalidSetting: The setting is malformed.
     """
     if not (value := value or default.read()):
-        raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {default.variable}.")
+        raise InvalidRequest(
+            f"{name}: expected a value, got none. Pass the argument, or set {default.variable}."
+        )
     return value
 
 

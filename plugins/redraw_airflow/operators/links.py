@@ -5,20 +5,16 @@ The worker makes the links when the task ends, from the record that its stage re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from airflow.sdk import BaseOperatorLink
+from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.types import TaskInstanceKey
 
 from redraw.records import Checkpoint, LivePointer, Record, Release, Rollout, TrainingRun
 from redraw.records.results import AnswerComparison
 from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.settings import TENSORBOARD
 from redraw_airflow.urls import folder_url, framed_place, object_url, version_place
-
-if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
-    from airflow.sdk.types import TaskInstanceKey
 
 
 class VersionLink(BaseOperatorLink):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from airflow.sdk import BaseOperator, XComArg
+import jinja2
+from airflow.sdk import BaseOperator, Context, XComArg
 
 from redraw.errors import InvalidName, InvalidRequest
 from redraw.records import Record
@@ -21,10 +22,6 @@ from redraw_airflow.operators.allowed import (
     resolve_path,
 )
 from redraw_airflow.operators.arguments import TakesArguments, is_several, text
-
-if TYPE_CHECKING:
-    import jinja2
-    from airflow.sdk import Context
 
 
 class PlacesOperator(BaseOperator, TakesArguments):

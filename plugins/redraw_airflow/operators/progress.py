@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 from redraw.records.progress import TrainingProgress, follow_line
 from redraw_airflow.operators.links import TensorBoardLink
-
-if TYPE_CHECKING:
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 PROGRESS_KEY = "progress"
 

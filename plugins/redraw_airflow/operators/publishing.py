@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, Context
 
 from redraw.errors import InvalidRequest
 from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
-from redraw_airflow.operators.approval import demand_approval
-from redraw_airflow.operators.arguments import mapping, record, required, text, truth, version
-from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.arguments import record, required, text, truth, version
+from redraw_airflow.operators.base import ApprovedOperator, StageOperator
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
-
-class PushModelOperator(StageOperator):
+class PushModelOperator(ApprovedOperator):
     """Publish a validated export as an immutable version; its assets' events say which.
 
     Its XCom is the `Release` record as JSON values.
@@ -48,11 +44,10 @@ class PushModelOperator(StageOperator):
     """
 
     kinds = {
-        **StageOperator.kinds,
+        **ApprovedOperator.kinds,
         **dict.fromkeys(("saved_model", "report"), required(record)),
         **dict.fromkeys(("bucket", "signing_key", "signing_certificate"), text),
         "make_live": truth,
-        "approval": mapping,
     }
     stage, request_type, record_type = "push", PushRequest, Release
     changes_models = True
@@ -80,17 +75,6 @@ class PushModelOperator(StageOperator):
             "bucket": self.bucket_or_default(),
             "approved_by": (self.approval or {}).get("approved_by"),
         }
-
-    def run_fields(self, context: Context) -> dict[str, Any]:
-        """The fields that say who started which run, if the approval that the definition asks for is there.
-
-        Raises:
-            InvalidRequest: It is missing, or the person who gave it must not.
-            UnknownModel: No package has the model.
-        """
-        approved_by = (self.approval or {}).get("approved_by")
-        demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
-        return super().run_fields(context)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and add the version to the assets' events.
@@ -163,10 +147,13 @@ class SetLiveOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The fields of a `LiveRequest`."""
         if self.version is None:
-            raise InvalidRequest("version: expected a version to make live, got none. Give it.")
+            raise InvalidRequest(
+                "version: expected a version to make live, got none. Pass the argument version."
+            )
         if self.version_label not in {None, "stable", "canary"}:
             raise InvalidRequest(
-                f"version_label: expected stable or canary, got {self.version_label!r:.80}. Correct it."
+                f"version_label: expected stable or canary, got {self.version_label!r:.80}. Correct the"
+                " argument."
             )
         return {"set": self.version, "label": self.version_label, **self._other_fields()}
 

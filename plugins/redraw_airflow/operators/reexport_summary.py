@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, Context
 
 from redraw.errors import CheckpointsFailed, InvalidRequest
 from redraw.names import ModelName
@@ -16,12 +16,9 @@ from redraw_airflow.operators.base import REPORT_KEY
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.reexporting import PLAN_KEY
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
 SUMMARY_KEY = "summary"
 
-_LOST = "its task ended without a report: see the task's log"
+_LOST = "the task of this batch ended without a report; see its log"
 
 
 class SummarizeReexportOperator(BaseOperator, TakesArguments):
@@ -79,7 +76,8 @@ class SummarizeReexportOperator(BaseOperator, TakesArguments):
         batches = ti.xcom_pull(task_ids=self.planned_by, key=PLAN_KEY)
         if batches is None:
             raise InvalidRequest(
-                f"task {self.planned_by}: expected a plan, got none. See its log, and run it again."
+                f"task {self.planned_by}: expected a plan, got none. Clear that task to run it again; if it"
+                " fails, see its log."
             )
         rows: list[ReexportedCheckpoint] = []
         seconds = 0.0

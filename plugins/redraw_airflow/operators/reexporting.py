@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.errors import CheckpointNotFound, InvalidRequest, short_list
@@ -21,18 +22,16 @@ from redraw.records import Checkpoint
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
-from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.arguments import (
     integer,
     integers,
-    mapping,
     records,
     required,
     text,
     texts,
     time,
 )
-from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.base import ApprovedOperator, StageOperator
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import (
     AnyRecord,
@@ -43,9 +42,6 @@ from redraw_airflow.operators.inputs import (
     waivers,
 )
 from redraw_airflow.settings import CHECKPOINTS
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 # The XCom of the batches; it exists even if there are none and the task is skipped.
 PLAN_KEY = "plan"
@@ -107,7 +103,9 @@ class PlanReexportOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The fields of a `CheckpointsRequest`, without the times."""
         if self.batch_size is not None and self.batch_size < 1:
-            raise InvalidRequest(f"batch_size: expected 1 or more, got {self.batch_size}. Correct it.")
+            raise InvalidRequest(
+                f"batch_size: expected 1 or more, got {self.batch_size}. Correct the argument."
+            )
         return {
             "catalogue": place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS),
             "steps": self.steps,
@@ -128,9 +126,9 @@ class PlanReexportOperator(StageOperator):
             return _day(key)
         if interval_start is None or interval_end is None or not lasts:
             raise InvalidRequest(
-                "steps, trained_from, trained_to: expected at least one of them in a run without a logical"
-                " date, or without a data interval that lasts, got none. Say which checkpoints to export"
-                " again, or give the DAG a CronDataIntervalTimetable."
+                "steps, trained_from, trained_to: expected at least one of them in a run without a data"
+                " interval, got none. Set one of them in the form, or give the DAG a"
+                " CronDataIntervalTimetable."
             )
         return {
             "from_time": interval_start.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -166,12 +164,13 @@ class PlanReexportOperator(StageOperator):
         if missing and context["dag_run"].run_type.value not in _TIMED:
             with keeping_failure(context, self.stage, self.model):
                 raise CheckpointNotFound(
-                    f"steps: expected steps of the catalogue, got {short_list(missing, 'missing steps')}, of"
-                    f" which it has no checkpoint of {self.model} between these days. Correct them."
+                    f"steps: expected steps of the catalogue, got {short_list(missing, 'missing steps')},"
+                    f" for which the catalogue has no checkpoint of {self.model} between these days."
+                    " Correct the steps."
                 )
 
 
-class ReexportOperator(StageOperator):
+class ReexportOperator(ApprovedOperator):
     """Export, validate and publish a batch of checkpoints in one process; nothing becomes live.
 
     If one of them fails, so does the task; the XCom `report` has a row for each in any case. A second run
@@ -196,12 +195,11 @@ class ReexportOperator(StageOperator):
     """
 
     kinds = {
-        **StageOperator.kinds,
+        **ApprovedOperator.kinds,
         "checkpoints": required(records),
         **dict.fromkeys(("bucket", "weights", "batch_label"), text),
         "waive": texts,
         "waive_reason": text,
-        "approval": mapping,
     }
     stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
     reports = changes_models = True
@@ -231,17 +229,6 @@ class ReexportOperator(StageOperator):
             "waive": waivers(self.waive, self.waive_reason),
         }
 
-    def run_fields(self, context: Context) -> dict[str, Any]:
-        """The fields that say who started which run, if the approval that the definition asks for is there.
-
-        Raises:
-            InvalidRequest: It is missing, or the person who gave it must not.
-            UnknownModel: No package has the model.
-        """
-        approved_by = (self.approval or {}).get("approved_by")
-        demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
-        return super().run_fields(context)
-
 
 def _day(key: str) -> dict[str, str]:
     """The start and the end of a partition, by its key."""
@@ -250,7 +237,8 @@ def _day(key: str) -> dict[str, str]:
         days = [day.isoformat(timespec="seconds") for day in (start, start + timedelta(days=1))]
     except (ValueError, OverflowError) as err:
         raise InvalidRequest(
-            f"partition key: expected a day of training such as 2026-01-31, got {key!r:.80}. Correct it."
+            f"partition key: expected a day of training such as 2026-01-31, got {key!r:.80}. Correct the"
+            " partition key."
         ) from err
     return {"from_time": f"{days[0]}Z", "to_time": f"{days[1]}Z"}
 

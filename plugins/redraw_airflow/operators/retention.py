@@ -77,10 +77,10 @@ class MarkVersionOperator(StageOperator):
         marks = {**_LABELS, **_PINS}
         if self.mark not in marks:
             raise InvalidRequest(
-                f"mark: expected one of {', '.join(marks)}, got {self.mark!r:.80}. Correct it."
+                f"mark: expected one of {', '.join(marks)}, got {self.mark!r:.80}. Correct the argument."
             )
         if self.version is None:
-            raise InvalidRequest("version: expected a version to mark, got none. Give it.")
+            raise InvalidRequest("version: expected a version to mark, got none. Pass the argument version.")
         # The label is removed from the version that has it.
         chosen = {"version": self.version} if self.mark in _PINS else {"set": self.version}
         return {

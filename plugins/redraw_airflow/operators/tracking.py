@@ -10,8 +10,6 @@ from redraw_airflow.operators.arguments import text, version
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder
 
-__all__ = ["LogToMlflowOperator"]
-
 
 class LogToMlflowOperator(StageOperator):
     """Log a version to the MLflow server of the worker's `MLFLOW_TRACKING_URI`, and update the alias `live`.

@@ -12,7 +12,9 @@ environment: `REDRAW_WORK`, `REDRAW_CHECKPOINTS`, `REDRAW_MODEL_BUCKET`, `REDRAW
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow.sdk import Context
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
@@ -20,40 +22,24 @@ from redraw.records import Checkpoint, ExportedModel, TrainingRun
 from redraw.records.progress import TrainingProgress
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
 from redraw_airflow.hooks import connection_place
-from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
+from redraw_airflow.operators.approving import ApproveReexportOperator as ApproveReexportOperator
+from redraw_airflow.operators.approving import ApproveReleaseOperator as ApproveReleaseOperator
 from redraw_airflow.operators.arguments import integer, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.comparing import CompareAnswersOperator
+from redraw_airflow.operators.comparing import CompareAnswersOperator as CompareAnswersOperator
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, optional_choice, place
 from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink, tensorboard_url
 from redraw_airflow.operators.progress import TrainingWatch
-from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
-from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator
-from redraw_airflow.operators.reexporting import PlanReexportOperator, ReexportOperator
-from redraw_airflow.operators.retention import MarkVersionOperator, PruneOperator
-from redraw_airflow.operators.validation import ValidateSavedModelOperator
+from redraw_airflow.operators.publishing import PushModelOperator as PushModelOperator
+from redraw_airflow.operators.publishing import RollBackOperator as RollBackOperator
+from redraw_airflow.operators.publishing import SetLiveOperator as SetLiveOperator
+from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator as SummarizeReexportOperator
+from redraw_airflow.operators.reexporting import PlanReexportOperator as PlanReexportOperator
+from redraw_airflow.operators.reexporting import ReexportOperator as ReexportOperator
+from redraw_airflow.operators.retention import MarkVersionOperator as MarkVersionOperator
+from redraw_airflow.operators.retention import PruneOperator as PruneOperator
+from redraw_airflow.operators.validation import ValidateSavedModelOperator as ValidateSavedModelOperator
 from redraw_airflow.settings import CHECKPOINTS
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-__all__ = [
-    "ApproveReexportOperator",
-    "ApproveReleaseOperator",
-    "CheckpointOperator",
-    "CompareAnswersOperator",
-    "ExportSavedModelOperator",
-    "MarkVersionOperator",
-    "PlanReexportOperator",
-    "PruneOperator",
-    "PushModelOperator",
-    "ReexportOperator",
-    "RollBackOperator",
-    "SetLiveOperator",
-    "SummarizeReexportOperator",
-    "TrainOperator",
-    "ValidateSavedModelOperator",
-]
 
 
 class TrainOperator(StageOperator):
@@ -186,10 +172,15 @@ class CheckpointOperator(StageOperator):
         }
         if self.choose not in choices:
             listed = ", ".join(choices)
-            raise InvalidRequest(f"choose: expected one of {listed}, got {self.choose!r:.80}. Correct it.")
+            raise InvalidRequest(
+                f"choose: expected one of {listed}, got {self.choose!r:.80}. Correct the argument."
+            )
         argument, value = choices[self.choose]
         if value is None:
-            raise InvalidRequest(f"{argument}: expected a value with choose={self.choose!r}. Give it.")
+            raise InvalidRequest(
+                f"{argument}: expected a value, because choose is {self.choose!r}, got"
+                " none. Pass the argument."
+            )
         return {self.choose: value}
 
 

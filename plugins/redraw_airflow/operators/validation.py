@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from airflow.sdk import Context
 from airflow.sdk.bases.skipmixin import SkipMixin
 
 from redraw.records import ValidationReport
@@ -16,9 +17,6 @@ from redraw_airflow.operators.arguments import record, required, text, texts
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waivers
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 _RETURNED = "return_value"
 

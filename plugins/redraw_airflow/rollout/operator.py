@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jinja2
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from redraw.errors import VersionNotFound
@@ -21,13 +23,6 @@ from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waits_in_triggerer
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.stages.credentials import using_connection
-
-if TYPE_CHECKING:
-    import jinja2
-    from airflow.sdk import Context
-
-__all__ = ["ConfirmRolloutOperator"]
-
 
 # The stage's timeout after the triggerer has seen the servers.
 _LAST_LOOK_SECONDS = 30.0
@@ -185,16 +180,17 @@ class ConfirmRolloutOperator(StageOperator):
         chosen: Any = live if self.version is None else self.version
         if chosen is None:
             raise VersionNotFound(
-                f"{bucket}/{self.model}: expected a live version, got none. Name a version, or make one live."
+                f"{bucket}/{self.model}: expected a live version, found none. Pass the argument version, or"
+                " make a version live."
             )
         reason = pointer.rejected.get(str(chosen))
         if self.only_live and chosen != live and reason is not None and context["ti"].try_number > 1:
             raise AirflowFailException(
-                f"version {chosen}: expected it to be live still, got a roll-back since this task's first"
-                f" try: {reason}. See what the servers showed on the version's page."
+                f"version {chosen}: the version was rolled back since the first try of this task: {reason}."
+                " Look at the answers of the servers on the version's page."
             )
         if self.only_live and chosen != live:
             raise AirflowSkipException(
-                f"version {chosen} is not live (live: {live or 'none'}): servers need not have it"
+                f"version {chosen} is not live (live: {live or 'none'}): the servers do not need it"
             )
         return int(chosen)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk import BaseSensorOperator, Context, PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.errors import RedrawError, StorageUnavailable
@@ -16,9 +16,6 @@ from redraw_airflow.operators.places import PlacesOperator
 from redraw_airflow.sensors.events import Seen, look, moment
 from redraw_airflow.sensors.triggers import BucketTrigger
 from redraw_airflow.settings import CHECKPOINTS, DEFAULT_CONNECTION, MODEL_BUCKET
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 
 class _BucketSensor(BaseSensorOperator, PlacesOperator):

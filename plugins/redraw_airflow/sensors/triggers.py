@@ -12,8 +12,6 @@ from asgiref.sync import sync_to_async
 from redraw.errors import RedrawError, StorageUnavailable
 from redraw_airflow.sensors.events import Seen, look
 
-__all__ = ["BucketTrigger", "CheckpointArrived"]
-
 
 class BucketTrigger(BaseEventTrigger):
     """Look at a bucket at intervals until a checkpoint, a version or a change of the live version is there.

@@ -110,8 +110,8 @@ def _refusal(gcp_conn_id: str, err: Exception) -> str:
     text = err.args[0] if err.args and isinstance(err.args[0], str) else err
     reason = f": {' '.join(str(text).split())[:300].removesuffix('.')}" if str(text).strip() else ""
     return (
-        f"connection {gcp_conn_id!r}: expected credentials for Cloud Storage, got {type(err).__name__}"
-        f"{reason}. Correct the connection, or give its account access."
+        f"connection {gcp_conn_id!r}: expected credentials for Cloud Storage, got"
+        f" {type(err).__name__}{reason}. Correct the connection, or grant its account access."
     )
 
 
@@ -189,8 +189,8 @@ class Grants:
                 log.info("no connection %s: the stage uses Google's default credentials", DEFAULT_CONNECTION)
                 return None
             raise StorageForbidden(
-                f"connection {self.gcp_conn_id!r}: expected a Google Cloud connection, found none."
-                " Create it, or correct gcp_conn_id."
+                f"connection {self.gcp_conn_id!r}: expected a Google Cloud connection, found none. Create"
+                " the connection, or correct gcp_conn_id."
             ) from err
 
     def _connect(self) -> Any:

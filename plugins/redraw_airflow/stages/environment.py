@@ -8,7 +8,8 @@ from pathlib import Path
 
 import redraw
 from redraw.definition.packages import list_packages
-from redraw.settings import CONTROL_FD, ENGINE_SETTINGS, environment_of
+from redraw.setting_kinds import environment_of
+from redraw.settings import CONTROL_FD, ENGINE_SETTINGS
 from redraw_airflow.settings import PYTHON
 
 

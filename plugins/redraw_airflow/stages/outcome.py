@@ -52,7 +52,7 @@ def read_record(finished: FinishedStage, record_type: type[R]) -> R:
         AirflowException: An error that a retry may fix.
     """
     if finished.stopped:
-        raise StageStopped(f"stage {finished.stage}: was stopped before it was done.")
+        raise StageStopped(f"stage {finished.stage}: was stopped before it had finished.")
     if finished.returncode != 0:
         _fail(finished)
     text = finished.stdout.decode("utf-8", errors="replace").strip()
@@ -61,8 +61,9 @@ def read_record(finished: FinishedStage, record_type: type[R]) -> R:
     except (InvalidRecord, ValueError) as err:
         excerpt = text if len(text) <= 200 else f"{text[:200]}…"
         raise AirflowFailException(
-            f"stage {finished.stage}: expected one {record_type.__name__} record on standard output,"
-            f" got {excerpt!r} ({err}). Print only the record there, and logs on standard error."
+            f"stage {finished.stage}: expected one {record_type.__name__} record on standard output, got"
+            f" {excerpt!r} ({err}). In the definition, print nothing on standard output; write logs to"
+            " standard error."
         ) from err
 
 
@@ -110,6 +111,6 @@ def _hint(number: signal.Signals) -> str:
     if number is not signal.SIGKILL:
         return ""
     return (
-        " That is how the kernel or a container ends a process that exceeds its memory limit:"
-        " raise the worker's memory, or run fewer tasks at once."
+        " The kernel or a container ends a process with this signal if it exceeds its memory limit: raise"
+        " the worker's memory, or run fewer tasks at once."
     )

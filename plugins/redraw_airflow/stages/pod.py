@@ -19,15 +19,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 
-from redraw.settings import DOCS, MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS, environment_of
+from redraw.setting_kinds import environment_of
+from redraw.settings import DOCS, MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS
 from redraw_airflow.compat import rendered_name, was_killed
 from redraw_airflow.settings import REQUEST_VARIABLE
 from redraw_airflow.stages.process import FinishedStage
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
     from kubernetes.client import V1ContainerStateTerminated, V1Pod
 
 # exec: the stage is the container's first process, so it gets the signal if the pod is deleted.

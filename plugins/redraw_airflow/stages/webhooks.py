@@ -27,7 +27,8 @@ def grant_webhook(name: str) -> dict[str, Any]:
     """
     if name not in WEBHOOKS.read():
         raise InvalidSetting(
-            f"webhook {name}: expected a name of REDRAW_WEBHOOKS, got another one. Add it there."
+            f"webhook {name}: expected one of the names in REDRAW_WEBHOOKS, got another name. Add the name"
+            " to REDRAW_WEBHOOKS."
         )
     return _from_connection(name)
 
@@ -43,7 +44,8 @@ def find_webhook(name: str) -> Webhook:
         url, secret = _from_connection(name).values()
     if not url:
         raise InvalidSetting(
-            f"webhook {name}: expected a connection of this name, or {variable}, got neither. Create it."
+            f"webhook {name}: expected a connection of this name, or {variable}, got neither. Create the"
+            " connection."
         )
     return Webhook(name=name, url=url, secret=secret or "")
 
@@ -56,8 +58,8 @@ def _from_connection(name: str) -> dict[str, Any]:
         return {"url": None, "secret": None}
     except Exception as err:  # from a secrets backend; the error's text may be a secret
         raise InvalidSetting(
-            f"webhook {name}: expected a connection of this name, got {type(err).__name__}. Correct it, or"
-            " the secrets backend."
+            f"webhook {name}: expected a connection of this name, got {type(err).__name__}. Correct the"
+            " connection or the secrets backend."
         ) from err
     url = connection.host or ""
     if "://" not in url:

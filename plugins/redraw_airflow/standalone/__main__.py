@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write("\n".join([f"error: {err}", *(f"    {line}" for line in details)]) + "\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. What was started runs on; 'make stop' ends it.\n")
+        sys.stderr.write("\nInterrupted. The services that were started still run; 'make stop' ends them.\n")
         return _INTERRUPTED
     return 0
 

@@ -99,8 +99,8 @@ class AirflowApi:
                 raise EmbeddedError(f"{error['filename']}: {trace[-1]}. Correct the DAG file.", trace)
             if time.monotonic() > deadline:
                 raise EmbeddedError(
-                    f"DAG {dag_id}: expected it in Airflow within {seconds:g} s, got none."
-                    " See the log of its dag-processor."
+                    f"DAG {dag_id}: Airflow did not list the DAG within {seconds:g} s."
+                    " See the log of the dag-processor."
                 )
             time.sleep(0.5)
 
@@ -192,7 +192,7 @@ def _content(answer: httpx.Response) -> Any:
     text = " ".join(answer.text.split())
     raise EmbeddedError(
         f"{answer.request.method} {answer.request.url}: expected success, got {answer.status_code}"
-        f" {text:.300}. See the log of its api-server."
+        f" {text:.300}. See the log of the api-server."
     )
 
 

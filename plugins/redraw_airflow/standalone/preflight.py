@@ -29,22 +29,22 @@ def prepare_state(state: Path) -> None:
         state.mkdir(parents=True, exist_ok=True)
         if any(state.iterdir()) and not _is_ours(state):
             raise EmbeddedError(
-                f"{state}: expected a folder that is absent, empty or one of 'make run', got one with other"
-                " files. Set REDRAW_STATE to a folder of its own."
+                f"{state}: expected a new or empty folder, or a folder of 'make run', got a folder with"
+                " other files. Set REDRAW_STATE to a new folder."
             )
         state.chmod(0o700)
         (state / _MARKS[0]).touch()
         free = shutil.disk_usage(state).free
         if free < _SPACE_BYTES:
             raise EmbeddedError(
-                f"{state}: expected {_SPACE_BYTES // 10**6} MB of free disk space, got"
-                f" {free // 10**6} MB. Free some, or set REDRAW_STATE to a folder on another disk."
+                f"{state}: expected {_SPACE_BYTES // 10**6} MB of free disk space, got {free // 10**6} MB."
+                " Free some space, or set REDRAW_STATE to a folder on another disk."
             )
         for name in _FOLDERS:
             (state / name).mkdir(exist_ok=True)
     except OSError as err:
         raise EmbeddedError(
-            f"{state}: expected a folder to keep state in, got {err}. Set REDRAW_STATE to another."
+            f"{state}: cannot use this folder for the state: {err}. Set REDRAW_STATE to another folder."
         ) from err
 
 
@@ -58,8 +58,8 @@ def remove_state(state: Path) -> None:
     """
     if state.is_dir() and any(state.iterdir()) and not _is_ours(state):
         raise EmbeddedError(
-            f"{state}: expected a folder that 'make run' made, got another. Nothing was removed. Correct"
-            " REDRAW_STATE."
+            f"{state}: expected a folder that 'make run' created, got another folder. Nothing was removed."
+            " Correct REDRAW_STATE."
         )
     for name in _FOLDERS:
         if (state / name).is_dir():
@@ -91,6 +91,6 @@ def check_ports(ports: Mapping[str, int]) -> None:
                 probe.bind((HOST, port))
             except OSError as err:
                 raise EmbeddedError(
-                    f"port {port}: expected it free on {HOST}, got '{err.strerror}'."
-                    f" End what listens there, or set {variable} to another port."
+                    f"port {port}: expected a free port on {HOST}, got '{err.strerror}'. End the process that"
+                    f" listens on it, or set {variable} to another port."
                 ) from err

@@ -85,9 +85,9 @@ def _last_line(line: LogLine) -> str:
 def _failure(api: AirflowApi, dag_id: str, run: DagRun, tasks: list[TaskState]) -> EmbeddedError:
     failed = [task for task in tasks if task.state == "failed"]
     if not failed:
-        return EmbeddedError(f"run {run.run_id}: expected success, got a failed run. Look at it in the UI.")
+        return EmbeddedError(f"run {run.run_id}: the run failed. Look at the run in Airflow's UI.")
     reasons = [line.exception for line in _stage_lines(api, dag_id, run, failed[0]) if line.exception]
-    reason = reasons[-1] if reasons else "failed, and its log has no error. Look at it in the UI."
+    reason = reasons[-1] if reasons else "failed, and its log has no error. Look at the task in Airflow's UI."
     summary, *more = reason.strip().splitlines()
     return EmbeddedError(f"task {failed[0].task_id}: {summary}", tuple(more))
 

@@ -92,8 +92,8 @@ def check_services(services: Iterable[Service]) -> None:
     for service in services:
         if not service.is_running():
             raise EmbeddedError(
-                f"{service.name}: expected a running process, got one that ended, in {service.log}."
-                " Fix what its last lines say, then run 'make run' again.",
+                f"{service.name}: the process has ended. Fix the cause that the last lines of {service.log}"
+                " name, then run 'make run' again.",
                 last_lines(service.log),
             )
 
@@ -186,8 +186,8 @@ def _migrate(settings: Settings) -> None:
         )
     if process.returncode:
         raise EmbeddedError(
-            f"airflow db migrate: expected exit status 0, got {process.returncode}, in {log}."
-            " If the database is of another version of Airflow, 'make clean' removes it.",
+            f"airflow db migrate: expected exit status 0, got {process.returncode}; see {log}. If the"
+            " database is of another version of Airflow, remove it with 'make clean'.",
             last_lines(str(log)),
         )
 
@@ -227,7 +227,7 @@ def _wait(
         check_services(services.values())
         if time.monotonic() > deadline:
             raise EmbeddedError(
-                f"{name}: expected it to answer at {url} within {seconds:g} s, got no good answer."
+                f"{name}: expected a valid answer at {url} within {seconds:g} s, got none."
                 f" See the logs next to {next(iter(services.values())).log}."
             )
         time.sleep(0.25)

@@ -53,8 +53,8 @@ def read_instance(state: Path) -> Instance | None:
         return None
     except (InvalidRecord, JsonMismatch, ValueError) as err:
         raise EmbeddedError(
-            f"{path}: expected the list of services that run, got {err}."
-            " End them by hand, then remove the file."
+            f"{path}: the list of running services cannot be read: {err}. End the services by hand, then"
+            " remove this file."
         ) from err
 
 
@@ -84,8 +84,8 @@ def keep_ports(settings: Settings, instance: Instance | None) -> Settings:
     for service in sorted(settings.fixed):
         if configured[service] != ports[service]:
             raise EmbeddedError(
-                f"{settings.state}: expected port {configured[service]} for {service}, got one that runs on"
-                f" {ports[service]}. Run 'make stop' first, or leave the port out."
+                f"{settings.state}: {service} already runs on port {ports[service]}, and port"
+                f" {configured[service]} was asked for. Run 'make stop' first, or do not set the port."
             )
     return dataclasses.replace(settings, airflow_port=ports["airflow"], gcs_port=ports["gcs"])
 
@@ -102,8 +102,7 @@ def lock_state(state: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
             raise EmbeddedError(
-                f"{state}: expected to be the only one, got another command that starts or ends its services."
-                " Wait until it is done."
+                f"{state}: another command is starting or ending the services. Wait until that command ends."
             ) from err
         yield
 

@@ -10,12 +10,13 @@ It imports the Google provider's hook only when it runs, so that other DAGs do n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.errors import InvalidRequest, ObjectConflict, RedrawError, VersionNotFound
@@ -34,10 +35,7 @@ from redraw_airflow.stages.credentials import using_connection
 from redraw_airflow.vertex.registry import VertexModel, move_aliases, register_release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow.providers.google.cloud.hooks.vertex_ai.model_service import ModelServiceHook
-    from airflow.sdk import Context
 
 _UPLOAD_SECONDS = 1800.0
 
@@ -183,21 +181,23 @@ class RegisterVertexModelOperator(PlacesOperator):
         model, version = argument.get("model"), integer("version", argument.get("version"))
         if not model or version is None:
             raise InvalidRequest(
-                f"release: expected the record of a push or of the live pointer, or model and version, got"
-                f" model {model!r} and version {version!r}. Pass push.output, or both."
+                "release: expected the record of a push or of the live pointer, or model and version, got"
+                f" model {model!r} and version {version!r}. Pass push.output as release, or both model and"
+                " version."
             )
         release = read_release(storage, ModelName(model), version)
         if release is None or release.pruned:
             raise VersionNotFound(
                 f"{storage.uri}/{model}: expected the published version {version}, got"
-                f" {'none' if release is None else 'one that was pruned'}. Register one that"
-                " 'redraw releases' lists."
+                f" {'none' if release is None else 'a pruned version'}. Choose a version that 'redraw"
+                " releases' lists."
             )
         # A live pointer's record has no digest to check against.
         if argument.get("digest", release.digest) != release.digest:
             raise ObjectConflict(
-                f"{release.uri}: expected the digest {argument['digest']} of the given release, got"
-                f" {release.digest}. The record is another bucket's: correct bucket."
+                f"{release.uri}: expected the digest {argument['digest']} of the release record in the"
+                f" argument, got {release.digest}. The record is of another bucket. Correct the argument"
+                " bucket."
             )
         return release
 
@@ -206,8 +206,8 @@ class RegisterVertexModelOperator(PlacesOperator):
         project_id = self.project_id or hook.project_id
         if not project_id:
             raise InvalidRequest(
-                "project_id: expected a Google Cloud project, got none, nor one in connection"
-                f" {self.gcp_conn_id!r}. Pass it, or give the connection one."
+                "project_id: expected a Google Cloud project, got none, and connection"
+                f" {self.gcp_conn_id!r} has none. Pass project_id, or set the project of the connection."
             )
         return VertexModel(
             hook=hook,
@@ -241,6 +241,6 @@ def _as_task_failures() -> Iterator[None]:
         raise AirflowException(f"Vertex AI: expected an answer, got {err}. Run the task again.") from err
     except exceptions.GoogleAPICallError as err:
         raise AirflowFailException(
-            f"Vertex AI: expected it to accept the request, got {type(err).__name__}: {err}."
-            " Correct the operator's arguments, or what the connection's account may do."
+            f"Vertex AI: the request was refused: {type(err).__name__}: {err}. Correct the operator's"
+            " arguments, or the permissions of the connection's account."
         ) from err

@@ -128,7 +128,8 @@ def _registered(target: VertexModel, versions: Sequence[Any], release: Release) 
             raise ObjectConflict(
                 f"{numbered_name(version)}, version {release.version}: expected the digest {release.digest}"
                 f" in its labels, got {digest or 'none'}. Another bucket's {release.model} is registered"
-                f" under {target.model_id!r}: give this one another vertex_model, or delete that version."
+                f" under {target.model_id!r}. Choose another vertex_model, or delete that version in Vertex"
+                " AI."
             )
         return version
     return None

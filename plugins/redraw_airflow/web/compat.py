@@ -11,30 +11,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
-from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity as DagAccessEntity
+from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.common.db.common import SessionDep as SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep as GetUserDep
+from airflow.api_fastapi.core_api.security import requires_access_dag as requires_access_dag
 from airflow.models.dag import DagModel
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
+from airflow.models.dagrun import DagRun as DagRun
+from airflow.models.taskinstance import TaskInstance as TaskInstance
+from airflow.models.xcom import XComModel as XComModel
 
 from redraw_airflow.compat import airflow_configuration
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
-
-__all__ = [
-    "DagAccessEntity",
-    "DagRun",
-    "GetUserDep",
-    "SessionDep",
-    "TaskInstance",
-    "XComModel",
-    "dag_exists",
-    "is_allowed",
-    "requires_access_dag",
-]
 
 
 def is_allowed(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:

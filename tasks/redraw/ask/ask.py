@@ -94,13 +94,14 @@ def _load(serving: ServingProcess, version: CachedVersion) -> LoadedModel:
         )
     except SandboxMissing as err:
         raise NotLoadable(
-            f"{release.uri}: expected a sandbox to ask it in, got none on this machine ({err}). Ask it where"
-            " the kernel has Landlock or lets users make namespaces, or ask a server that serves it."
+            f"{release.uri}: cannot load the model safely, because this machine has no sandbox ({err}). Use"
+            " a machine whose kernel has Landlock or lets users create namespaces, or send the request to"
+            " a model server."
         ) from err
     except (LoadFailed, ServingCrashed) as err:
         raise NotLoadable(
-            f"{version.release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."
-            " Choose another version."
+            f"{version.release.uri}: TensorFlow's C++ loader cannot load this version: {err}. Choose"
+            " another version."
         ) from err
 
 

@@ -68,8 +68,8 @@ def cached_version(
     """
     if release.size_bytes > most_bytes:
         raise InvalidRequest(
-            f"{release.uri}: expected a version of at most {most_bytes} bytes, which the cache holds, got"
-            f" {release.size_bytes}. Ask a server that serves it."
+            f"{release.uri}: expected a version of at most {most_bytes} bytes, the size of the cache, got"
+            f" {release.size_bytes}. Send the request to a model server."
         )
     root = cache or _default_cache()
     with writing_to(root):
@@ -92,8 +92,8 @@ def _default_cache() -> Path:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "redraw"
     except RuntimeError as err:
         raise InvalidSetting(
-            f"{CACHE.variable}: expected a folder to keep versions in, got none, and this user has no home"
-            " folder. Set it."
+            f"{CACHE.variable}: expected a folder for downloaded versions, got none, and this user has no"
+            f" home folder. Set {CACHE.variable}."
         ) from err
 
 

@@ -67,7 +67,7 @@ def _answer(
             model = serving.load(folder, declared=lambda: definition.stateful_ops)
             return model.answer(signature, request)
     except LoadFailed as err:
-        raise NotLoadable(f"expected a version that loads, got: {err}. Choose another version.") from err
+        raise NotLoadable(f"the version cannot be loaded: {err}. Choose another version.") from err
     except (RequestRefused, ServingCrashed) as err:
         raise NotAnswered(f"signature {signature!r}: expected an answer, got: {err}.") from err
 
@@ -76,15 +76,18 @@ def _labelled(model: str, definition: ModelDefinition) -> tuple[str, str, Golden
     for signature, examples in read_examples(definition, "golden_examples").items():
         for output in examples.labels:
             return signature, output, examples
-    raise InvalidDefinition(f"model {model!r}: expected golden examples with labels, got none. Add labels.")
+    raise InvalidDefinition(
+        f"model {model!r}: expected golden examples with labels, got none. Add labels"
+        " to the definition's golden_examples."
+    )
 
 
 def _live(request: PredictRequest) -> int:
     live = change_live(LiveRequest(model=request.model, bucket=request.bucket)).version
     if live is None:
         raise VersionNotFound(
-            f"{request.bucket}/{request.model}: expected a live version, got none."
-            " Name one with --version, or make one live."
+            f"{request.bucket}/{request.model}: expected a live version, found none. Name a version with"
+            " --version, or make a version live."
         )
     return live
 

@@ -13,12 +13,8 @@ from pathlib import Path
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.catalogue.listing import choose_checkpoint
 from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, folder_name
-from redraw.checkpoint.objects.object_graph import (
-    Role,
-    classify_tensors,
-    read_object_graph,
-    variables_by_path,
-)
+from redraw.checkpoint.objects.object_graph import read_object_graph, variables_by_path
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointError, CheckpointMismatch, CheckpointNotFound
 from redraw.records import Checkpoint, TrainingRun
 from redraw.records.times import format_time
@@ -100,7 +96,7 @@ def _read_run(request: CheckpointRequest, folder: RunFolder) -> TrainingRun:
     uri, run = folder.uri, folder.read_run()
     if run is None:
         raise CheckpointNotFound(
-            f"{uri}: expected a training run (run.json), got none. Name the folder that train wrote."
+            f"{uri}: expected a training run (run.json), got none. Name the folder that 'redraw train' wrote."
         )
     if run.model != request.model:
         raise CheckpointMismatch(
@@ -114,8 +110,8 @@ def _choose(request: CheckpointRequest, folder: RunFolder, run: TrainingRun) -> 
     steps = folder.steps()
     if not steps:
         raise CheckpointNotFound(
-            f"{folder.uri}/checkpoints: expected checkpoints (ckpt-STEP.index), got none."
-            " Train until the first one is saved."
+            f"{folder.uri}/checkpoints: expected checkpoints (ckpt-STEP.index), got none. Train until the"
+            " first checkpoint is saved."
         )
     if request.best is not None:
         return _best(request.best, steps, folder.evaluations(), run, folder.uri)
@@ -123,7 +119,7 @@ def _choose(request: CheckpointRequest, folder: RunFolder, run: TrainingRun) -> 
         return steps[-1]
     if request.step not in steps:
         raise CheckpointNotFound(
-            f"{folder.uri}/checkpoints: expected a checkpoint of step {request.step}, got"
+            f"{folder.uri}/checkpoints: expected a checkpoint of step {request.step}, found steps"
             f" {', '.join(map(str, steps))}. Choose one of these."
         )
     return request.step
@@ -140,7 +136,7 @@ def _best(
     if not values:
         available = sorted({name for evaluation in evaluations.values() for name in evaluation.metrics})
         raise CheckpointNotFound(
-            f"{where}: expected checkpoints with metric {metric!r}, got metrics"
+            f"{where}: expected checkpoints with metric {metric!r}, found metrics"
             f" {', '.join(available) or 'none'}. Choose one of these."
         )
     lower = metric.removeprefix("average_") in run.lower_is_better

@@ -13,28 +13,9 @@ from keras.src.layers.merging.base_merge import Merge
 from keras.src.models.functional import Functional
 from keras.src.saving import saving_lib
 from keras.src.saving.keras_saveable import KerasSaveable
-from keras.src.utils.naming import to_snake_case
+from keras.src.utils.naming import to_snake_case as to_snake_case
 
 from redraw.compat.tensorflow import copy_to_cpu
-
-__all__ = [
-    "added_weights",
-    "Call",
-    "calls_of",
-    "container_name",
-    "every_layer",
-    "finish_saving",
-    "functional_of",
-    "inner_layers",
-    "merges_masks",
-    "optimizer_averages",
-    "own_attributes",
-    "repair_async_saving",
-    "saved_places",
-    "saved_variables",
-    "take_gradient_sum",
-    "to_snake_case",
-]
 
 _PAIR = 2
 

@@ -16,33 +16,16 @@ A definition that only exports needs its signatures, `build` and `serve`; data, 
 to train, and to measure.
 """
 
-from redraw.definition.configured import ConfiguredDefinition
-from redraw.definition.graph_function import GraphFunctionDefinition
-from redraw.definition.model import ModelDefinition
-from redraw.definition.parts import (
-    Applies,
-    Budget,
-    GoldenExamples,
-    Mode,
-    OutsideReference,
-    Threshold,
-    TrainingPlan,
-)
-from redraw.definition.recorded import RecordedDefinition
-from redraw.records import Signature, TensorSpec
-
-__all__ = [
-    "Applies",
-    "Budget",
-    "ConfiguredDefinition",
-    "GoldenExamples",
-    "GraphFunctionDefinition",
-    "Mode",
-    "ModelDefinition",
-    "OutsideReference",
-    "RecordedDefinition",
-    "Signature",
-    "TensorSpec",
-    "Threshold",
-    "TrainingPlan",
-]
+from redraw.definition.configured import ConfiguredDefinition as ConfiguredDefinition
+from redraw.definition.graph_function import GraphFunctionDefinition as GraphFunctionDefinition
+from redraw.definition.model import ModelDefinition as ModelDefinition
+from redraw.definition.parts import Applies as Applies
+from redraw.definition.parts import Budget as Budget
+from redraw.definition.parts import GoldenExamples as GoldenExamples
+from redraw.definition.parts import Mode as Mode
+from redraw.definition.parts import OutsideReference as OutsideReference
+from redraw.definition.parts import Threshold as Threshold
+from redraw.definition.parts import TrainingPlan as TrainingPlan
+from redraw.definition.recorded import RecordedDefinition as RecordedDefinition
+from redraw.records import Signature as Signature
+from redraw.records import TensorSpec as TensorSpec

@@ -61,20 +61,22 @@ class ConfiguredDefinition(ModelDefinition):
         content = read_uri(place, _MOST_BYTES + 1)
         if content is None:
             raise CheckpointNotFound(
-                f"{place}: expected the model's configuration, got none. Draft it again."
+                f"{place}: expected the model's configuration, found no such file. Draft the definition"
+                " again ('redraw draft')."
             )
         actual = hashlib.sha256(content).hexdigest()
         if self.digest not in ("", actual):
             raise CheckpointCorrupt(
                 f"{place}: expected the configuration with digest {self.digest:.12}… of the definition, got"
-                f" {actual:.12}…. It was replaced: draft the definition again."
+                f" {actual:.12}…. The file was replaced. Draft the definition again ('redraw draft')."
             )
         try:
             stored = parse_json(content, _MOST_BYTES, _DEEPEST)
             return {"model": {**stored["model"]}, "keras_2": bool(stored["keras_2"])}
         except (ValueError, KeyError, TypeError) as err:
             raise CheckpointCorrupt(
-                f"{place}: expected a configuration that redraw draft wrote, got {str(err)[:100]}."
+                f"{place}: expected a configuration written by 'redraw draft', got {str(err)[:100]}. Draft"
+                " the definition again."
             ) from err
 
     def build(self, mode: Mode) -> Any:
@@ -104,7 +106,7 @@ class ConfiguredDefinition(ModelDefinition):
         """
         if not getattr(self, "configuration", None):
             raise InvalidDefinition(
-                f"definition {type(self).__module__}.{type(self).__name__}: expected configuration, got none."
-                " Draft it: redraw draft."
+                f"definition {type(self).__module__}.{type(self).__name__}: expected a configuration, got"
+                " none. Draft the definition with 'redraw draft'."
             )
         super().check()

@@ -48,11 +48,13 @@ def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
     for name, hint in declared.items():
         _demand(f"{where}, {name}", getattr(definition, name, None), hint)
     if not getattr(definition, "signatures", None):
-        raise InvalidDefinition(f"{where}: expected at least one signature, got none. Add one.")
+        raise InvalidDefinition(
+            f"{where}: expected at least one signature, got none. Set the attribute signatures."
+        )
     if not _fits(definition.signatures, Mapping[str, Signature]):
         raise InvalidDefinition(
-            f"{where}, signatures: expected names to Signature, got {definition.signatures!r:.80}."
-            " Correct it."
+            f"{where}, signatures: expected a dict from names to Signature, got"
+            f" {definition.signatures!r:.80}. Correct the definition."
         )
     for name, signature in definition.signatures.items():
         _check_signature(f"{where}, signature {name!r}", signature)
@@ -62,8 +64,9 @@ def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
     _check_plan(where, definition)
     if definition.license and definition.licence and definition.license != definition.licence:
         raise InvalidDefinition(
-            f"{where}, licence: expected {one_line(repr(definition.license), 80)} as in license, got"
-            f" {one_line(repr(definition.licence), 80)}. Keep one of the two."
+            f"{where}, licence: expected the same value as license"
+            f" ({one_line(repr(definition.license), 80)}), got {one_line(repr(definition.licence), 80)}."
+            " Remove one of the two attributes."
         )
 
 
@@ -71,7 +74,9 @@ def _demand(where: str, value: Any, hint: Any) -> None:
     """Refuse a value, or a part of it, that does not have its annotated type."""
     if not _fits(value, hint):
         expected = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
-        raise InvalidDefinition(f"{where}: expected {expected}, got {one_line(repr(value), 80)}. Correct it.")
+        raise InvalidDefinition(
+            f"{where}: expected {expected}, got {one_line(repr(value), 80)}. Correct the definition."
+        )
     parts = value.items() if isinstance(value, Mapping) else [("", value)]
     for key, part in parts:
         if is_dataclass(part) and type(part) is not Signature:
@@ -82,21 +87,24 @@ def _demand(where: str, value: Any, hint: Any) -> None:
 def _check_plan(where: str, definition: Any) -> None:
     plan = definition.training
     if min(plan.steps, plan.evaluate_every, plan.keep_checkpoints) < 1:
-        raise InvalidDefinition(f"{where}: expected positive numbers in its TrainingPlan, got {plan}.")
+        raise InvalidDefinition(
+            f"{where}: expected positive steps, evaluate_every and keep_checkpoints in the TrainingPlan,"
+            f" got {plan}. Correct the plan."
+        )
     if plan.distribution not in get_args(Distribution) or plan.mixed_precision not in (None, "bfloat16"):
         raise InvalidDefinition(
             f"{where}: expected distribution {' or '.join(get_args(Distribution))} and mixed_precision"
-            f" bfloat16 or None in its TrainingPlan, got {plan}. Correct it."
+            f" bfloat16 or None in the TrainingPlan, got {plan}. Correct the plan."
         )
     if plan.average_decay is not None and not 0 <= plan.average_decay < 1:
         raise InvalidDefinition(
-            f"{where}, training, average_decay: expected a number from 0 to below 1, got"
-            f" {plan.average_decay}. Correct it."
+            f"{where}, training, average_decay: expected a number from 0 to less than 1, got"
+            f" {plan.average_decay}. Correct the definition."
         )
     if definition.weights == "average" and plan.average_decay is None:
         raise InvalidDefinition(
-            f"{where}: serves averaged weights, but its TrainingPlan keeps none."
-            " Set average_decay, or serve the raw weights."
+            f"{where}: expected moving averages for weights = 'average', got a TrainingPlan without"
+            " average_decay. Set average_decay, or set weights = 'raw'."
         )
 
 
@@ -106,8 +114,8 @@ def _check_changes(where: str, definition: Any) -> None:
         if name not in outputs or not 0 <= most <= 1:
             names = ", ".join(sorted(outputs))
             raise InvalidDefinition(
-                f"{where}, max_changed: expected one of {names} and a share from 0 to 1, got"
-                f" {name!r:.60} and {most}. Correct it."
+                f"{where}, max_changed: expected an output ({names}) and a fraction from 0 to 1, got"
+                f" {name!r:.60} and {most}. Correct the definition."
             )
 
 
@@ -118,7 +126,8 @@ def _check_numbers(where: str, definition: Any) -> None:
     for name, number in numbers.items():
         if not 0 <= number < math.inf:
             raise InvalidDefinition(
-                f"{where}, {name}: expected a number from 0 on, got {number}. Correct it."
+                f"{where}, {name}: expected a finite number of 0 or more, got {number}. Correct the"
+                " definition."
             )
 
 
@@ -150,40 +159,49 @@ def _check_renames(where: str, renames: object) -> None:
         fits = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], str)
         if not fits or not isinstance(pair[0], str | re.Pattern):
             raise InvalidDefinition(
-                f"{where}, renames: expected pairs of a name or a compiled pattern and the checkpoint's name,"
-                f" got {pair!r:.80}. Write them as a tuple of tuples."
+                f"{where}, renames: expected pairs (served name or compiled pattern, checkpoint's name),"
+                f" got {pair!r:.80}. Write renames as a tuple of tuples."
             )
 
 
 def _check_signature(where: str, signature: Signature) -> None:
     if not (isinstance(signature.inputs, Mapping) and isinstance(signature.outputs, Mapping)):
-        raise InvalidDefinition(f"{where}: expected names to TensorSpec, got {signature!r:.120}. Correct it.")
+        raise InvalidDefinition(
+            f"{where}: expected dicts from names to TensorSpec, got {signature!r:.120}. Correct the"
+            " definition."
+        )
     if not signature.inputs or not signature.outputs:
-        raise InvalidDefinition(f"{where}: expected inputs and outputs, got {signature}. Name them.")
+        raise InvalidDefinition(
+            f"{where}: expected at least one input and one output, got {signature}. Add what is missing."
+        )
     for kind, tensors in (("input", signature.inputs), ("output", signature.outputs)):
         for name, spec in tensors.items():
             if not isinstance(name, str) or not name or "\0" in name:
-                raise InvalidDefinition(f"{where}, {kind} {name!r}: expected a name, got none. Name it.")
+                raise InvalidDefinition(
+                    f"{where}, {kind} {name!r}: expected a non-empty name, got ''. Give the tensor a name."
+                )
             _check_spec(f"{where}, {kind} {name!r}", spec)
 
 
 def _check_spec(where: str, spec: object) -> None:
     if not isinstance(spec, TensorSpec) or not isinstance(spec.shape, tuple | list):
         raise InvalidDefinition(
-            f'{where}: expected redraw.TensorSpec("float32", (None, 10)), got {spec!r:.80}. Correct it.'
+            f'{where}: expected redraw.TensorSpec("float32", (None, 10)), got {spec!r:.80}. Correct the'
+            " definition."
         )
     if not isinstance(spec.dtype, str) or spec.dtype not in _DTYPES:
         raise InvalidDefinition(
-            f"{where}: expected a dtype of {', '.join(_DTYPES)}, got {spec.dtype!r:.40}. Correct it."
+            f"{where}: expected a dtype of {', '.join(_DTYPES)}, got {spec.dtype!r:.40}. Correct the"
+            " definition."
         )
     if any(
         size is not None and (not isinstance(size, SupportsIndex) or int(size) < 0) for size in spec.shape
     ):
         raise InvalidDefinition(
-            f"{where}: expected None or a number from 0 on for each dimension, got {spec.shape!r:.80}."
-            " Correct it."
+            f"{where}: expected None or a number of 0 or more for each dimension, got {spec.shape!r:.80}."
+            " Correct the definition."
         )
     if not spec.shape or spec.shape[0] is not None:
         raise InvalidDefinition(
-            f"{where}: expected a batch dimension (None first), got {spec}. Put None first in its shape."
+            f"{where}: expected a batch dimension (None first), got {spec}. Put None first in the shape."
         )

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from redraw.definition.model import ModelDefinition
 from redraw.definition.parts import GoldenExamples
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import InvalidDefinition
-
-if TYPE_CHECKING:
-    from redraw.definition.model import ModelDefinition
 
 
 def read_examples(
@@ -31,7 +29,7 @@ def read_examples(
     with running_user_code(where):
         examples = getattr(definition, method)()
         if not isinstance(examples, Mapping):
-            raise _wrong(where, "signature names with a GoldenExamples each", type(examples).__name__)
+            raise _wrong(where, "a dict from signature names to GoldenExamples", type(examples).__name__)
         return {str(name): _checked(where, str(name), value, definition) for name, value in examples.items()}
 
 
@@ -40,7 +38,7 @@ def _checked(where: str, name: str, examples: Any, definition: ModelDefinition) 
     where = f"{where}, signature {name!r}"
     signature = definition.signatures.get(name)
     if signature is None:
-        raise _wrong(where, f"one of {', '.join(definition.signatures)}", "none of them")
+        raise _wrong(where, f"one of {', '.join(definition.signatures)}", "an unknown name")
     if not isinstance(examples, GoldenExamples):
         raise _wrong(where, "GoldenExamples", type(examples).__name__)
     for what, values, specs in (
@@ -48,7 +46,7 @@ def _checked(where: str, name: str, examples: Any, definition: ModelDefinition) 
         ("label", examples.labels, signature.outputs),
     ):
         if not isinstance(values, Mapping):
-            raise _wrong(where, f"{what}s by name", type(values).__name__)
+            raise _wrong(where, f"a dict from names to {what}s", type(values).__name__)
         if unknown := [key for key in values if key not in specs]:
             raise _wrong(where, f"{what}s of {', '.join(specs)}", f"{unknown[0]!r}")
     inputs, labels = (

@@ -140,7 +140,7 @@ class _BareVariables:
         if self._first:
             self._variables[key] = creator(**options)
         if key not in self._variables:
-            raise _unlike(f"another one, {name!r}")
+            raise _unlike(f"a new variable {name!r}")
         variable = self._variables[key]
         return replaced.get(lambda variable: variable)(variable)
 
@@ -148,11 +148,11 @@ class _BareVariables:
         """Refuse a drawing that lacks some variables, because others would get their values."""
         expected = Counter(name for name, _ in self._variables)
         if missing := sorted((expected - self._seen).elements()):
-            raise _unlike(f"none for {', '.join(map(repr, missing[:5]))}")
+            raise _unlike(f"no variable for {', '.join(map(repr, missing[:5]))}")
 
 
 def _unlike(got: str) -> InvalidDefinition:
     return InvalidDefinition(
-        "graph: expected every drawing to make the same variables by tf.Variable, in the same order, for that"
-        f" is how they are shared, got {got}. Make them by tf.compat.v1.get_variable, which shares by names."
+        f"graph: expected each call to create the same tf.Variables in the same order, got {got}. Create"
+        " variables with tf.compat.v1.get_variable, which shares them by name."
     )

@@ -74,7 +74,9 @@ def _first_rows(batches: tf.data.Dataset, rows: int) -> tuple[Any, Any]:
         if count >= rows:
             break
     if not batches_read:
-        raise InvalidDefinition("evaluation_data: expected batches, got none. Correct the definition.")
+        raise InvalidDefinition(
+            "evaluation_data: expected at least one batch, got an empty dataset. Correct the definition."
+        )
     columns = [np.concatenate(parts)[:rows] for parts in zip(*batches_read, strict=True)]
     packed: tuple[Any, Any] = tf.nest.pack_sequence_as(structure, columns)
     return packed

@@ -32,8 +32,9 @@ def demand_legacy_keras(where: str) -> None:
     if os.environ.get(_VARIABLE) not in _TRUE:
         if "tensorflow" in sys.modules:
             raise InvalidDefinition(
-                f"{where}, legacy_keras: expected {_VARIABLE}=1 before TensorFlow is imported, got none. Run"
-                " it by the command, which sets it, or set it where the process begins."
+                f"{where}, legacy_keras: expected {_VARIABLE}=1 in the environment before TensorFlow is"
+                f" imported, got none. Set {_VARIABLE}=1 before the process starts, or use the command"
+                " redraw, which does."
             )
         use_legacy_keras()
     with naming_extras():

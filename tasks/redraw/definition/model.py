@@ -215,8 +215,8 @@ class ModelDefinition(ABC):
 
     def _lacking(self, what: str) -> InvalidDefinition:
         return InvalidDefinition(
-            f"definition {type(self).__module__}.{type(self).__name__}: expected {what}, got none: it only"
-            " exports. Add what is missing to train it."
+            f"definition {type(self).__module__}.{type(self).__name__}: expected {what}, got none: this"
+            " definition only exports. To train the model, add these methods."
         )
 
     def check(self) -> None:

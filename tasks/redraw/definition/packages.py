@@ -12,7 +12,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from redraw.errors import InvalidSetting
-from redraw.settings import MODELS, definition_folders
+from redraw.setting_kinds import definition_folders
+from redraw.settings import MODELS
 
 _GROUP = "redraw.models"
 # If Redraw is on the path but not installed, no entry point announces its examples.
@@ -100,9 +101,15 @@ def _find(name: str, source: str) -> Package:
     try:
         spec = _find_spec(name)
     except Exception as err:
-        problem = f"{source} {name!r}: expected a package, got {type(err).__name__}: {err}. Correct it."
+        problem = (
+            f"{source} {name!r}: expected a Python package, got {type(err).__name__}: {err}. Correct the"
+            " name or the package."
+        )
         return Package(name=name, problem=problem)
     if spec is None or spec.submodule_search_locations is None:
-        problem = f"{source} {name!r}: expected an installed package, or one on PYTHONPATH, found none."
+        problem = (
+            f"{source} {name!r}: expected a Python package, found none. Install the package, add its folder"
+            " to PYTHONPATH, or correct the name."
+        )
         return Package(name=name, problem=problem)
     return Package(name=name, folders=tuple(spec.submodule_search_locations))

@@ -130,9 +130,11 @@ class Applies:
         try:
             begin, end = (time and parse_time(time) for time in (self.from_time, self.until))
         except ValueError as err:
-            raise InvalidDefinition(f"applies_to: {err}. Correct it.") from err
+            raise InvalidDefinition(f"applies_to: {err}. Correct the definition.") from err
         if begin and end and begin >= end:
-            raise InvalidDefinition(f"applies_to: expected from_time before until, got {self}. Correct it.")
+            raise InvalidDefinition(
+                f"applies_to: expected from_time before until, got {self}. Correct the definition."
+            )
 
     @property
     def bounded(self) -> bool:
@@ -178,10 +180,12 @@ class OutsideReference:
     def __post_init__(self) -> None:
         """Refuse an invalid number of rows or tolerance."""
         if self.rows is not None and self.rows < 1:
-            raise InvalidDefinition(f"reference: rows: expected 1 or more, got {self.rows}. Correct it.")
+            raise InvalidDefinition(
+                f"reference: rows: expected 1 or more, got {self.rows}. Correct the definition."
+            )
         if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
             raise InvalidDefinition(
-                f"reference: tolerance: expected 0 or more, got {self.tolerance}. Correct it."
+                f"reference: tolerance: expected 0 or more, got {self.tolerance}. Correct the definition."
             )
 
 

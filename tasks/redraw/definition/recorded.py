@@ -164,8 +164,9 @@ class RecordedDefinition(GraphFunctionDefinition):
             InvalidDefinition: Always, because a recording can only be exported.
         """
         raise InvalidDefinition(
-            f"definition {type(self).__module__}.{type(self).__name__}: expected one that trains, got a"
-            " recording, which is exported and not trained. To train, write a GraphFunctionDefinition."
+            f"definition {type(self).__module__}.{type(self).__name__}: expected a definition that can"
+            " train, got a recorded graph, which can only be exported. To train, write a"
+            " GraphFunctionDefinition."
         )
 
     def check(self) -> None:
@@ -177,7 +178,9 @@ class RecordedDefinition(GraphFunctionDefinition):
         where = f"definition {type(self).__module__}.{type(self).__name__}"
         for attribute in ("recording", "inputs", "outputs"):
             if not getattr(self, attribute, None):
-                raise InvalidDefinition(f"{where}: expected {attribute}, got none. Draft it: redraw draft.")
+                raise InvalidDefinition(
+                    f"{where}: expected {attribute}, got none. Draft the definition with 'redraw draft'."
+                )
         super().check()
         for name, signature in self.signatures.items():
             inputs = [self.cut_of(name, key) for key in signature.inputs]
@@ -198,6 +201,7 @@ def _demand_named(where: str, inputs: list[str], outputs: list[str], definition:
         unknown = sorted(set(names) - set(tensors))
         if unknown:
             raise InvalidDefinition(
-                f"{where}: expected each {kind} among the definition's {kind}s {sorted(tensors)}, got"
-                f" {', '.join(unknown)}. Say which tensor of the recording it is."
+                f"{where}: expected only {kind}s that the definition's attribute {kind}s maps to tensors"
+                f" ({sorted(tensors)}), got {', '.join(unknown)}. Add a tensor of the recorded graph for"
+                " each."
             )

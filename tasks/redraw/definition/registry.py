@@ -16,13 +16,13 @@ import pkgutil
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from redraw.definition import Applies, ModelDefinition
 from redraw.definition.legacy_keras import demand_legacy_keras
 from redraw.definition.packages import Package, list_packages
-from redraw.definition.source_text import read_definition_text
+from redraw.definition.source_text import DefinitionText, read_definition_text
 from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition, InvalidName, UnknownModel, one_line
 from redraw.names import ModelName
@@ -34,38 +34,17 @@ _SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoundModel:
+class FoundModel(DefinitionText):
     """A definition's module, which was read but not imported.
 
     Attributes:
         name: The model's name, which is the module's last part.
         module: The module's full name.
-        summary: The first line of its docstring.
-        applies: Which checkpoints it is for.
-        approval: Whether a person must approve a publication.
-        approval_by_another: Whether that person must not be the one who started the run.
-        legacy_keras: Whether TensorFlow's own Keras must be Keras 2 when it runs.
-        schedule: When it is trained again; empty: only by hand.
-        owner: Who is responsible for it.
-        metrics: The metrics with thresholds.
-        change_tolerance: By how much floats may differ between versions; None if only running it would tell.
-        trains: Whether it can be trained, by its text.
         problem: Why it cannot be used, and what to do; empty if its text has no error.
     """
 
     name: str
     module: str
-    summary: str = ""
-    applies: Applies = field(default_factory=Applies)
-    approval: bool = False
-    approval_by_another: bool = False
-    legacy_keras: bool = False
-    schedule: str = ""
-    owner: str = ""
-    metrics: tuple[str, ...] = ()
-    change_tolerance: float | None = ModelDefinition.change_tolerance
-    trains: bool = True
-    problem: str = ""
 
 
 def list_models() -> tuple[FoundModel, ...]:
@@ -103,7 +82,7 @@ def _list_definitions(name: str | None = None) -> tuple[FoundModel, ...]:
 def _defined_twice(model: FoundModel, twin: FoundModel) -> FoundModel:
     problem = (
         f"model {model.name!r}: expected one definition, got two, in {model.module} and {twin.module}."
-        " Rename one, or name the packages to use in REDRAW_MODELS."
+        " Rename one module, or list only the packages to use in REDRAW_MODELS."
     )
     return replace(model, summary="", applies=Applies(), problem=problem)
 
@@ -136,8 +115,9 @@ def _unknown(name: str, names: Sequence[str]) -> str:
     packages = ", ".join(package.name for package in list_packages()) or "none"
     return " ".join(
         (
-            f"model {name!r}: expected one of {', '.join(names) or 'none'}. Add its module to a package that"
-            f" announces definitions (now {packages}), or correct the name.",
+            f"model {name!r}: expected one of {', '.join(names) or 'none'}. Correct the name, or add the"
+            f" model's module to a package of definitions (searched: {packages}; to search others, set"
+            " REDRAW_MODELS).",
             *list_problems(),
         )
     )
@@ -169,8 +149,9 @@ def find_fitting(name: str, trained_at: str) -> FoundModel:
     if len(chosen) != 1:
         periods = "; ".join(f"{model.module} {model.applies}" for model in family)
         raise InvalidDefinition(
-            f"model {name!r}: expected one definition for weights of {trained_at}, got {len(chosen)}:"
-            f" {periods}. Correct their applies_to, or add a definition."
+            f"model {name!r}: expected one definition for weights trained at {trained_at}, got"
+            f" {len(chosen)}: {periods}. Correct applies_to in these definitions, or add a definition for"
+            " that time."
         )
     return chosen[0]
 
@@ -249,7 +230,7 @@ def _misnamed(package: Package, info: pkgutil.ModuleInfo) -> str:
     try:
         ModelName(info.name)
     except InvalidName as err:
-        return f"module {package.name}.{info.name}: {err} Rename it, or begin its name with '_'."
+        return f"module {package.name}.{info.name}: {err} Rename the module, or begin its name with '_'."
     return ""
 
 
@@ -259,13 +240,15 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"{path} is no regular file")
+            raise OSError(f"{path} is not a regular file")
         read = _describe if time.time() - status.st_ctime > _SETTLED_SECONDS else _describe.__wrapped__
         return read(module, path, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     # Python's parser raises one of the last two if a source is nested too deeply.
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as err:
         reason = one_line(str(err) or type(err).__name__, 300)
-        return replace(model, problem=f"module {module}: cannot be read: {reason}. Correct it.")
+        return replace(
+            model, problem=f"module {module}: the file cannot be read: {reason}. Correct the file."
+        )
 
 
 @functools.lru_cache(maxsize=4096)
@@ -273,19 +256,10 @@ def _describe(module: str, path: Path, _state: tuple[int, ...]) -> FoundModel:
     """Read a module's file, once for each state of the file."""
     # As bytes: its first lines may name another encoding than UTF-8.
     text = read_definition_text(path.read_bytes())
-    return FoundModel(
-        name=path.stem,
-        module=module,
-        summary=text.summary,
-        applies=text.applies,
+    model = FoundModel(name=path.stem, module=module, **vars(text))
+    return replace(
+        model,
         approval=text.approval or text.approval_by_another,
-        approval_by_another=text.approval_by_another,
-        legacy_keras=text.legacy_keras,
-        schedule=text.schedule,
-        owner=text.owner,
-        metrics=text.metrics,
-        change_tolerance=text.change_tolerance,
-        trains=text.trains,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )
 
@@ -304,8 +278,8 @@ def _instantiate(module_name: str) -> ModelDefinition:
         if len(classes) != 1:
             names = ", ".join(c.__name__ for c in classes) or "none"
             raise InvalidDefinition(
-                f"module {module_name}: expected one complete subclass of ModelDefinition,"
-                f" found {names}. Keep one definition in each module."
+                f"module {module_name}: expected exactly one concrete subclass of ModelDefinition, found"
+                f" {names}. Define one such class in each module."
             )
         definition = classes[0]()
         definition.check()

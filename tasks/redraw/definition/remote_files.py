@@ -59,7 +59,7 @@ def _fetched(uri: str) -> str:
     try:
         open_storage(place.parent).download(place.name, target)
     except Absent as err:
-        raise InvalidDefinition(f"asset {uri}: expected a file, got none. Correct its path.") from err
+        raise InvalidDefinition(f"asset {uri}: found no such file. Correct the path.") from err
     return os.fspath(target)
 
 

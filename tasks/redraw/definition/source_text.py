@@ -119,8 +119,8 @@ def _read_applies(value: ast.expr | None) -> tuple[Applies, str]:
         if isinstance(err, InvalidDefinition):
             return Applies(model=whose), str(err)
         return Applies(model=whose), (
-            f"applies_to: expected Applies(model=…, from_time=…, until=…) with plain texts, got"
-            f" {ast.unparse(value)!r:.80}. Correct it."
+            "applies_to: expected Applies(model=…, from_time=…, until=…) with string literals, got"
+            f" {ast.unparse(value)!r:.80}. Correct the definition."
         )
 
 
@@ -131,7 +131,7 @@ def _read_truth(values: Mapping[str, ast.expr], name: str) -> tuple[bool, str]:
     if isinstance(value, ast.Constant) and isinstance(value.value, bool):
         return value.value, ""
     return False, (
-        f"{name}: expected True or False, written out, got {ast.unparse(value)!r:.80}. Correct it."
+        f"{name}: expected the literal True or False, got {ast.unparse(value)!r:.80}. Correct the definition."
     )
 
 
@@ -142,8 +142,8 @@ def _read_text(values: Mapping[str, ast.expr], name: str) -> tuple[str, str]:
     if isinstance(value, ast.Constant) and isinstance(value.value, str) and len(value.value) <= _LONGEST_TEXT:
         return value.value, ""
     return "", (
-        f"{name}: expected a text of at most {_LONGEST_TEXT} characters, written out, got"
-        f" {ast.unparse(value)!r:.80}. Correct it."
+        f"{name}: expected a string literal of at most {_LONGEST_TEXT} characters, got"
+        f" {ast.unparse(value)!r:.80}. Correct the definition."
     )
 
 

@@ -61,7 +61,7 @@ def _text_of(err: BaseException) -> str:
     try:
         return str(err)
     except Exception as error:
-        return f"no message: {type(error).__name__} where it is made"
+        return f"(no message: str() of the error raised {type(error).__name__})"
 
 
 @contextlib.contextmanager
@@ -85,7 +85,7 @@ def batches_of(definition: object, method: str) -> Any:
     data = getattr(definition, method)()
     spec = getattr(data, "element_spec", None)
     if not isinstance(spec, tuple) or len(spec) != 2:  # noqa: PLR2004 - a pair
-        got = type(data).__name__ if spec is None else f"one of {spec!r:.200}"
+        got = type(data).__name__ if spec is None else f"a dataset of {spec!r:.200}"
         raise InvalidDefinition(
             f"{method_of(definition, method)}: expected a tf.data.Dataset of (features, labels), got {got}."
             " Correct the definition."

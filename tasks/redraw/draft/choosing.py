@@ -96,7 +96,7 @@ def _choose_outputs(graph: Graph, roles: Roles) -> dict[str, str]:
     if unsure or len(logits) > 1 or len(set(kinds)) < len(kinds):
         ranked = sorted(roles.outputs, key=lambda output: -output.rank)
         candidates = [(output.tensor, output.evidence) for output in ranked]
-        _stop(graph, "one output, or one head", "output", candidates)
+        _stop(graph, "one output, or one group of outputs", "output", candidates)
     return {_label(output.tensor): output.tensor for output in named or heads}
 
 
@@ -104,7 +104,7 @@ def _choose_inputs(graph: Graph, roles: Roles) -> dict[str, tuple[str, Shape]]:
     data = [source.tensor for source in roles.of("data")]
     if not data:
         candidates = [(source.tensor, f"{source.role}, {source.evidence}") for source in roles.sources]
-        _stop(graph, "a placeholder, queue or iterator that leads to the outputs", "input", candidates)
+        _stop(graph, "a placeholder, queue or iterator on which the outputs depend", "input", candidates)
     several = len({node_name(tensor) for tensor in data}) < len(data)
     fed = all(graph.nodes[node_name(tensor)].op.startswith("Placeholder") for tensor in data)
     names = [f"input_{n}" if several else _label(t) if fed else "input" for n, t in enumerate(data)]
@@ -114,7 +114,7 @@ def _choose_inputs(graph: Graph, roles: Roles) -> dict[str, tuple[str, Shape]]:
 def _stop(graph: Graph, expected: str, kind: str, candidates: Sequence[tuple[str, str]]) -> None:
     listed = "; ".join(f"{tensor} ({evidence})" for tensor, evidence in candidates[:_LISTED]) or "none"
     raise Undecided(
-        f"{graph.where}: expected {expected}, got {listed}. Choose: --{kind} TENSOR.",
+        f"{graph.where}: expected {expected}, got {listed}. Choose with --{kind} TENSOR.",
         kind,
         candidates[:_LISTED],
     )
@@ -132,7 +132,7 @@ def _batch_shape(graph: Graph, name: str, inputs: Mapping[str, tuple[str, Shape]
         got = "none" if shape is None else "()"
         raise Undecided(
             f"{graph.where}: input {name!r}: expected a shape in the recording, got {got} for {tensor!r}."
-            f" Say it, the batch first, with ? for any size: --input '{name}={tensor}[?,10]'.",
+            f" Set the shape, with the batch first and ? for any size: --input '{name}={tensor}[?,10]'.",
             "shape",
             [(_format_input(name, *entry), "") for name, entry in inputs.items()],
             name,
@@ -169,9 +169,9 @@ def _with_flags(recording: Recording, asked: Selection, roles: Roles) -> Choice:
             notes.append(f"{flag} = {chosen}: {texts[chosen]}; {not chosen}: {texts[not chosen]}")
         elif counts and flag in _needed(recording, asked, constants):  # earlier flags may have cut it off
             raise Undecided(
-                f"{recording.uri}: flag {flag!r}: expected one value with less of training, got"
-                f" {_format_count(tried[False])} with false and {_format_count(tried[True])} with true."
-                f" Choose: --set {node_name(flag)}=false, or =true.",
+                f"{recording.uri}: flag {flag!r}: cannot tell which value is for serving:"
+                f" {_format_count(tried[False])} with false, and {_format_count(tried[True])} with true."
+                f" Choose with --set {node_name(flag)}=false or --set {node_name(flag)}=true.",
                 "set",
                 [("false", _format_count(tried[False])), ("true", _format_count(tried[True]))],
                 node_name(flag),
@@ -199,7 +199,7 @@ def _try_constants(
 
 
 def _format_count(count: int | None) -> str:
-    return "refused" if count is None else f"{count} parts of training reached"
+    return "refused" if count is None else f"{count} training operations are used"
 
 
 def _needed(recording: Recording, asked: Selection, constants: Mapping[str, Any]) -> set[str]:

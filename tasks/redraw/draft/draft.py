@@ -32,10 +32,10 @@ from redraw.uri import Uri
 _GRAPHS = (".meta", ".pbtxt", SAVED_MODEL)
 _TENSOR_FLAG = re.compile(r"(?:(?P<name>[^=\[\]]+)=)?(?P<tensor>[^=\[\]]+)(?:\[(?P<shape>[0-9?, ]*)\])?")
 _QUESTIONS = {
-    "output": "What answers?",
-    "input": "Where does a request enter?",
-    "shape": "What is the shape of {about}, the batch first, with ? for any size, such as ?,10?",
-    "set": "What is {about} when it serves?",
+    "output": "Which tensor is the answer?",
+    "input": "Which tensor takes the request?",
+    "shape": "What is the shape of {about}? Write the batch first, and ? for any size, such as ?,10.",
+    "set": "Which value does {about} have in serving?",
 }
 
 
@@ -104,7 +104,8 @@ def _draft_keras(
     """Draft from a Keras file; its configuration goes next to the module, or to `keep_graph`."""
     if request.out is None and request.keep_graph is None:
         raise InvalidRequest(
-            f"{source.uri}: expected a place for its configuration, got none: --out, or --keep-graph."
+            f"{source.uri}: expected a place for the configuration, got none. Add --out PACKAGE or"
+            " --keep-graph URI."
         )
     text = configuration_text(source, configuration)
     model = request.name or ModelName(_model_name(Uri(source.uri)))
@@ -116,7 +117,7 @@ def _draft_keras(
     else:
         place = Uri(f"{request.out}/{model}.json")
         if read_uri(place, 1) is not None:
-            raise OutputExists(f"{place}: expected no file, got one. Choose another name (--name).")
+            raise OutputExists(f"{place}: this file already exists. Choose another name with --name.")
         named = place.name
     module = keras_module_text(model, named, source, text)
     path = _write(request.out, model, module) if request.out is not None else ""
@@ -161,8 +162,8 @@ def _find_recording(source: Uri) -> Uri:
         if read_uri(place, 1) is not None:
             return place
     raise CheckpointNotFound(
-        f"{source}: expected a recorded graph, {places[0].name} or graph.pbtxt, next to the checkpoint, got"
-        " neither. Name the file, or write the model as a definition."
+        f"{source}: expected a recorded graph, {places[0].name} or graph.pbtxt, next to the checkpoint,"
+        " found neither. Name the file of the graph, or write the model as a definition."
     )
 
 
@@ -180,7 +181,8 @@ def _parse_tensor(text: str) -> tuple[str, str, Shape]:
     match = _TENSOR_FLAG.fullmatch(text)
     if match is None:
         raise InvalidRequest(
-            f"draft request: expected TENSOR, NAME=TENSOR or NAME=TENSOR[?,10], got {text!r}. Correct it."
+            f"draft request: expected TENSOR, NAME=TENSOR or NAME=TENSOR[?,10], got {text!r}. Correct the"
+            " value."
         )
     tensor = match["tensor"].strip()
     name = (
@@ -195,7 +197,7 @@ def _parse_setting(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     words: dict[str, Any] = {"true": True, "false": False}
     if not separator or not name or not value:
-        raise InvalidRequest(f"draft request: set: expected NAME=VALUE, got {text!r}. Correct it.")
+        raise InvalidRequest(f"draft request: set: expected NAME=VALUE, got {text!r}. Correct the value.")
     try:
         if value.startswith("["):
             return name, json.loads(value)
@@ -215,7 +217,7 @@ def _write(folder: Uri, model: str, text: str) -> str:
     path = Path(folder) / f"{model}.py"
     if folder.is_bucket or path.exists():
         raise OutputExists(
-            f"{folder}: expected a local folder without {model}.py. Choose another name (--name)."
+            f"{folder}: expected a local folder without {model}.py. Choose another name with --name."
         )
     _demand_apart(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -245,7 +247,7 @@ def _read_answer(undecided: Undecided, candidates: Sequence[tuple[str, str]]) ->
     for number, (value, evidence) in enumerate(candidates, start=1):
         _print(f"  {number}  {value}  ({evidence})\n")
     while True:
-        _print("Numbers, with commas between, or names: " if several else "> ")
+        _print("Numbers or names, separated by commas: " if several else "> ")
         line = sys.stdin.readline()
         if not line:
             raise InvalidRequest(f"interactive: expected an answer, got none. {undecided}")

@@ -51,13 +51,13 @@ def configuration_text(source: CheckpointSource, configuration: Configuration) -
     foreign = [*find_foreign(model, keras_2=configuration.keras_2), *_loading(model, configuration.keras_2)]
     if foreign:
         raise InvalidDefinition(
-            f"{source.uri}: expected a model of Keras' own layers, got"
-            f" {short_list(sorted(set(foreign)), 'classes')}: code that is never loaded from a file. Write"
-            " the model as a definition."
+            f"{source.uri}: expected only Keras' own layers, got"
+            f" {short_list(sorted(set(foreign)), 'classes')}, whose code Redraw does not load from a file."
+            " Write the model as a definition."
         )
     if files := sorted(set(find_files(model))):
         raise InvalidDefinition(
-            f"{source.uri}: expected a configuration with its words, got layers that read"
+            f"{source.uri}: expected vocabularies in the configuration, got layers that read the files"
             f" {short_list(files, 'files')}. Write the model as a definition."
         )
     _put_vocabularies(model, configuration.vocabularies)
@@ -126,7 +126,8 @@ def keras_module_text(model: str, place: str, source: CheckpointSource, text: by
         )
     except RedrawError as err:
         raise InvalidDefinition(
-            f"{source.uri}: expected a configuration that Keras builds, got: {one_line(err, 300)}"
+            f"{source.uri}: Keras cannot build the model from its configuration: {one_line(err, 300)}."
+            " Write the model as a definition."
         ) from err
     renames = _renames(network, source) if source.format == "keras_h5" else {}
     made_by = "Keras 2" if stored["keras_2"] else "Keras 3"
@@ -158,8 +159,8 @@ def _signature(network: Any, uri: str) -> Signature:
     inputs, outputs = getattr(network, "inputs", None), getattr(network, "outputs", None)
     if not inputs or not outputs:
         raise InvalidDefinition(
-            f"{uri}: expected a configuration with the shapes of its inputs, got none: the model was never"
-            " built. Write the model as a definition."
+            f"{uri}: expected a configuration with the shapes of its inputs, got none, because the model"
+            " was never built. Write the model as a definition."
         )
     answers = getattr(network, "output_names", None) or [f"output_{n}" for n in range(len(outputs))]
     asks = getattr(network, "input_names", None) or [tensor.name for tensor in inputs]
@@ -184,8 +185,9 @@ def _renames(network: Any, source: CheckpointSource) -> dict[str, str]:
     ordered = [[*layer.trainable_weights, *layer.non_trainable_weights] for layer in layers]
     if [len(row) for row in rows] != [len(row) for row in ordered]:
         raise CheckpointMismatch(
-            f"{source.uri}: expected the weights of {len(layers)} layers, as the configuration has them, got"
-            f" those of {len(rows)}, or other numbers of them. Write the model as a definition."
+            f"{source.uri}: expected weights of {len(layers)} layers, as in the configuration, got weights"
+            f" of {len(rows)} layers, or another number of weights in a layer. Write the model as a"
+            " definition."
         )
     pairs = zip((v for row in ordered for v in row), (key for row in rows for key in row), strict=True)
     return {names[id(variable)]: key for variable, key in pairs if id(variable) in names}

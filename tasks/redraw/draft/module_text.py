@@ -74,7 +74,7 @@ def signatures_of(recording: Recording, choice: Choice) -> dict[str, Signature]:
         shape = inferred.get(graph.resolve(full_name(tensor)))
         if not shape:
             raise InvalidDefinition(
-                f"{recording.uri}: output {name!r}: expected a row for each of the request's, got shape"
+                f"{recording.uri}: output {name!r}: expected one row for each request row, got shape"
                 f" {shape}. Choose another output."
             )
         outputs[name] = _spec(graph, graph.resolve(full_name(tensor)), (None, *shape[1:]))
@@ -95,9 +95,9 @@ def _demand_rows(recording: Recording, choice: Choice) -> None:
         shape, other = redrawn.grown.get(redrawn.graph.resolve(full_name(tensor)), (None, None))
         if shape and other and (shape[0] not in (None, TRIED[0]) or shape[1:] != other[1:]):
             raise InvalidDefinition(
-                f"{recording.uri}: output {name!r}: expected a row for each of the request's, got shape"
-                f" {list(shape)} for {TRIED[0]} rows and {list(other)} for {TRIED[1]}. Choose another one:"
-                " --output TENSOR."
+                f"{recording.uri}: output {name!r}: expected one row for each request row, got shape"
+                f" {list(shape)} for {TRIED[0]} rows and {list(other)} for {TRIED[1]}. Choose another"
+                " output with --output TENSOR."
             )
 
 

@@ -34,7 +34,7 @@ def choose_signatures(
     signatures = _signatures(recording)
     if not signatures:
         raise InvalidDefinition(
-            f"{recording.uri}: expected a SavedModel with signatures, got none. Say what is asked of it:"
+            f"{recording.uri}: expected a SavedModel with signatures, got none. Name inputs and outputs:"
             " redraw draft --input TENSOR --output TENSOR."
         )
     inputs = {name: dict(sorted(signature.inputs.items())) for name, signature in signatures.items()}
@@ -52,9 +52,9 @@ def choose_signatures(
     empty = sorted(variable.node for variable in redrawn.variables if not variable.saved)
     if empty:
         raise InvalidDefinition(
-            f"{recording.uri}: expected every variable that signatures read among its saved ones, got"
-            f" {short_list(empty, 'variables')} that nothing restores: it was saved without the objects that"
-            " hold them. Save it again with these."
+            f"{recording.uri}: expected that the SavedModel saves every variable that signatures read, but"
+            f" it lacks {short_list(empty, 'variables')}. Make the objects that hold these variables"
+            " attributes of the saved object, and save the model again."
         )
     return Choice(
         asked=asked,
@@ -103,14 +103,14 @@ def _shape(described: str, info: Any, side: str) -> Shape:
         if side == "output":
             return None
         raise InvalidDefinition(
-            f"{described}: expected a shape with the batch first, got none. Draft it with one:"
-            f" redraw draft --input 'NAME={info.name}[?,10]' --output …"
+            f"{described}: expected a shape with the batch first, got none. Set the shape: redraw draft"
+            f" --input 'NAME={info.name}[?,10]' --output …"
         )
     sizes = list(_sizes(info))
     if not sizes and side == "input":
         raise InvalidDefinition(
-            f"{described}: expected a row for each of the request's, got one value. Set it:"
-            f" redraw draft --set {info.name}=VALUE --input … --output …"
+            f"{described}: expected one row for each request row, got one value. Set the value: redraw"
+            f" draft --set {info.name}=VALUE --input … --output …"
         )
     return (None, *sizes[1:])
 

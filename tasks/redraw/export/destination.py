@@ -128,15 +128,15 @@ def _keep_other_files(record: Path) -> None:
         ExportedModel.from_text(record.read_bytes(), str(record))
     except (InvalidRecord, OSError) as err:
         raise OutputExists(
-            f"{record}: expected no file where the export's record goes, or that of an earlier export, got"
-            " another one. Choose another --out."
+            f"{record}: the export would write its record here, but another file has this name. Choose"
+            " another --out."
         ) from err
 
 
 def _exists(uri: Uri) -> OutputExists:
     return OutputExists(
-        f"{uri}: expected an absent or empty folder, got one that holds something."
-        " Choose another --out, or remove it."
+        f"{uri}: expected a new or empty folder, got a folder with files. Choose another --out, or remove"
+        " the folder."
     )
 
 

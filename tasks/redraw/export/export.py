@@ -118,8 +118,8 @@ def _name_definition_in_errors(definition: ModelDefinition, checkpoint: Checkpoi
         if not definition.applies_to.bounded:
             raise
         raise CheckpointMismatch(
-            f"{err} The graph is that of {type(definition).__module__}, whose applies_to is"
-            f" {definition.applies_to}; the checkpoint is of {checkpoint.trained_at}."
+            f"{err} The definition is {type(definition).__module__} (applies_to: {definition.applies_to}),"
+            f" because the checkpoint was trained at {checkpoint.trained_at}."
         ) from err
 
 

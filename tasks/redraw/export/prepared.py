@@ -110,13 +110,7 @@ class PreparedModel:
             unreached=graph.unreached,
             weights=weights,
             known_by=graph.known_by,
-            structure_places=graph.structure_places,
-            saved_places=graph.saved_places,
-            former_places=graph.former_places,
-            object_places=graph.object_places,
-            order_places=graph.order_places,
-            former_orders=graph.former_orders,
-            own_names=graph.own_names,
+            places=graph.places,
             averages=find_numbered_averages(graph, source) if weights == "average" else {},
             renames=definition.renames,
             training_only=definition.training_only,
@@ -191,6 +185,6 @@ def _demand_updated(definition: ModelDefinition, ledger: Ledger, source: Checkpo
         names = short_list(untouched, "moving averages that training never updated")
         raise CheckpointMismatch(
             f"{source.uri}: expected moving averages that training updated, got the initial values in"
-            f" {names}: training did not run the update operations (UPDATE_OPS), so"
-            " there is nothing to serve in place of the batch's statistics. Choose another checkpoint."
+            f" {names}: training did not run the update operations (UPDATE_OPS), so the checkpoint has no"
+            " statistics to serve. Choose another checkpoint."
         )

@@ -45,8 +45,8 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
     source = open_checkpoint(record.files_uri)
     if source.digest() != record.digest:
         raise CheckpointCorrupt(
-            f"{source.uri}: expected the tensors with digest {record.digest:.12}… of its record, got others"
-            f" with {source.digest():.12}…. Its files were replaced: choose another checkpoint."
+            f"{source.uri}: expected tensors with digest {record.digest:.12}…, as in the checkpoint's"
+            f" record, got {source.digest():.12}…. The files were replaced. Choose another checkpoint."
         )
     return source, record
 
@@ -72,7 +72,7 @@ def refuse_code(source: CheckpointSource) -> None:
     ]
     if unknown:
         raise CheckpointMismatch(
-            f"{source.uri}: expected a model of Keras' own layers, got {', '.join(unknown)}: code that is"
-            " never loaded from a checkpoint. Register the class where the definition is"
+            f"{source.uri}: expected only Keras' own layers, got {', '.join(unknown)}, whose code Redraw"
+            " does not load from a checkpoint. Register the class in the definition's module"
             " (keras.saving.register_keras_serializable), or save only the weights (.weights.h5)."
         )

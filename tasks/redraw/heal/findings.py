@@ -28,7 +28,7 @@ def find_problems(graph: ServingGraph, keys: set[str]) -> Iterator[Finding]:
         healing may remove it.
     """
     if not graph.signatures:
-        yield Finding(check="signatures", text="it has no signatures", heals=False)
+        yield Finding(check="signatures", text="the SavedModel has no signatures", heals=False)
         return
     before = _before_the_cut(graph)
     for refused in find_refused(graph):
@@ -42,7 +42,10 @@ def find_problems(graph: ServingGraph, keys: set[str]) -> Iterator[Finding]:
     for name, subgraph in graph.answering.items():
         for place, node in subgraph.nodes.items():
             if node.op in _BATCH_NORM and ("is_training" not in node.attr or node.attr["is_training"].b):
-                text = f"signature {name!r} reaches {node.op} {place}: it uses the batch's statistics"
+                text = (
+                    f"signature {name!r} reaches {node.op} {place}: this operation uses the batch's"
+                    " statistics"
+                )
                 yield Finding(check="row-independence", text=text, heals=True)
     for text in find_copies(graph, keys):
         yield Finding(check="single-copy", text=text, heals=True)

@@ -113,8 +113,8 @@ def _local(uri: Uri) -> Iterator[Path]:
 
 def _missing(uri: Uri) -> CheckpointNotFound:
     return CheckpointNotFound(
-        f"{uri}: expected a SavedModel's folder with {SAVED_MODEL}, got none. Correct the URI; of a"
-        " checkpoint with its recording use redraw draft."
+        f"{uri}: expected a SavedModel's folder with {SAVED_MODEL}, found none. Correct the URI. For a"
+        " checkpoint with a recorded graph, use 'redraw draft'."
     )
 
 
@@ -123,7 +123,7 @@ def _problems(folder: Path) -> list[Finding]:
     tagged = [graph for graph in graphs if "serve" in graph.meta_info_def.tags]
     index = folder / f"{_VARIABLES}.index"
     keys = set(TensorBundle(folder / _VARIABLES).entries) - {OBJECT_GRAPH_KEY} if index.exists() else set()
-    untagged = Finding(check="loads", text="no graph has the tag 'serve', which servers ask for", heals=True)
+    untagged = Finding(check="loads", text="no graph has the tag 'serve', which servers load", heals=True)
     problems = find_problems(ServingGraph((tagged or graphs)[0]), keys)
     return [*([] if tagged else [untagged]), *problems]
 
@@ -172,16 +172,16 @@ def _prove(definition: RecordedDefinition, prefix: Path, healed: Path) -> float:
             problems, most = compare_answers(reference, served.answer, requests, definition.tolerance)
     except (CannotRun, ServingFailure) as err:
         raise ValidationFailed(
-            f"{where}: expected that what came out can be compared with the untouched model, got: {err}."
-            " Nothing was written; write the model as a definition."
+            f"{where}: the result cannot be compared with the original model: {err}. Nothing was written."
+            " Write the model as a definition."
         ) from err
     finally:
         reference.close()
     if problems:
         raise ValidationFailed(
-            f"{where}: expected the untouched model's answers to {ROWS} rows, got"
-            f" {short_list(problems, 'differences', _SHOWN, '; ')}. Nothing was written; write the model as a"
-            " definition."
+            f"{where}: expected the original model's answers to {ROWS} rows, got"
+            f" {short_list(problems, 'differences', _SHOWN, '; ')}. Nothing was written. Write the model as"
+            " a definition."
         )
     return most
 
@@ -198,8 +198,8 @@ def _copy(folder: Path, partial: Path) -> None:
 def _summary(problems: list[Finding], counts: Mapping[str, int], *, healed: bool) -> str:
     if not healed:
         return (
-            "It needs nothing: no dropout is alive, no layer uses the batch's statistics, and all that it"
-            " holds is read by a signature. It was copied untouched."
+            "Nothing had to be changed: the graph has no dropout, no layer uses the batch's statistics,"
+            " and signatures read all variables. The SavedModel was copied unchanged."
         )
     done = ", ".join(f"{count} {what}" for what, count in counts.items())
     kinds: dict[str, int] = {}
@@ -207,6 +207,6 @@ def _summary(problems: list[Finding], counts: Mapping[str, int], *, healed: bool
         kinds[problem.check] = kinds.get(problem.check, 0) + 1
     problems_text = ", ".join(f"{count} of {check}" for check, count in kinds.items())
     return (
-        f"It was healed. Problems: {problems_text or 'none by a check'};"
-        f" in the graph: {done or 'nothing replaced'}."
+        f"The SavedModel was healed. Problems: {problems_text or 'none found by a check'}; in the graph:"
+        f" {done or 'nothing replaced'}."
     )

@@ -62,9 +62,11 @@ def _parse(uri: Uri) -> Any:
     most = most_bytes(uri.name)
     content = read_uri(uri, most + 1)
     if content is None:
-        raise CheckpointNotFound(f"{uri}: expected a recorded graph, got no such file. Correct the URI.")
+        raise CheckpointNotFound(f"{uri}: expected a recorded graph, found no such file. Correct the URI.")
     if len(content) > most:
-        raise CheckpointCorrupt(f"{uri}: expected a recorded graph of at most {most} bytes, got more.")
+        raise CheckpointCorrupt(
+            f"{uri}: expected a recorded graph of at most {most} bytes, got more. Name another file."
+        )
     meta = MetaGraphDef()
     try:
         if not uri.name.endswith(TEXT_NAMES):
@@ -75,12 +77,12 @@ def _parse(uri: Uri) -> Any:
             meta.graph_def.CopyFrom(text_format.Parse(content.decode(), GraphDef(), allow_unknown_field=True))
     except (DecodeError, text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
         raise CheckpointCorrupt(
-            f"{uri}: expected a whole MetaGraphDef (.meta) or GraphDef (graph.pbtxt), got"
+            f"{uri}: expected a complete MetaGraphDef (.meta) or GraphDef (graph.pbtxt), got"
             f" {type(err).__name__} ({str(err)[:120]}). Copy the file again."
         ) from err
     if not meta.graph_def.node:
         raise CheckpointCorrupt(
-            f"{uri}: expected a recorded graph with operations, got none. Name the .meta next to a"
+            f"{uri}: expected a recorded graph with operations, got none. Name the .meta file next to a"
             " checkpoint, or graph.pbtxt."
         )
     return meta
@@ -101,7 +103,7 @@ def _holds(graph: Any, nodes: list[Any], operations: Counter[str]) -> Iterator[s
     yield from _listed("optimizer", _of_group(operations, {"optimizer"}))
     yield from _listed("tables", [f"{n} {op}" for op, n in operations.items() if "HashTable" in op])
     host = [f"{n} {op}" for op, n in operations.items() if runs_on_host(op) is not None]
-    yield from _listed("outside of the graph (gone before the inputs, refused after them)", host)
+    yield from _listed("outside of the graph (dropped before the inputs, refused after them)", host)
 
 
 def _of_group(operations: Counter[str], names: set[str]) -> list[str]:
@@ -127,7 +129,8 @@ def _refused(operations: Counter[str], functions: set[str]) -> Iterator[Finding]
     for op, count in sorted(operations.items()):
         if op not in functions and releases.newest(op) is None:
             yield Finding(
-                check="known-ops", text=f"{count} {op}: none of TensorFlow's own, refused after the inputs"
+                check="known-ops",
+                text=f"{count} {op}: not one of TensorFlow's own operations, refused after the inputs",
             )
 
 
@@ -140,8 +143,8 @@ def _missing_variables(graph: Any, checkpoint: CheckpointSource | None) -> Itera
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         yield Finding(
             check="CheckpointMismatch",
-            text=f"the checkpoint lacks {', '.join(map(repr, missing[:_SHOWN]))}{more} of its recording:"
-            " it is of another run",
+            text=f"the checkpoint lacks {', '.join(map(repr, missing[:_SHOWN]))}{more} of its recorded"
+            " graph: the graph is of another training run",
         )
 
 

@@ -10,7 +10,7 @@ from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.configuration import read_configuration
 from redraw.checkpoint.formats.foreign import find_foreign
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
-from redraw.checkpoint.objects.object_graph import Role, classify_tensors
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound, RedrawError, printable
 from redraw.heal.findings import find_problems
@@ -54,8 +54,8 @@ def print_scanned(scanned: ScannedFiles) -> None:
     """Print the result of a scan."""
     lines = [f"{scanned.uri}: {scanned.kind}" + (f", {scanned.made_by}" if scanned.made_by else "")]
     lines += [f"  {line}" for line in scanned.holds]
-    lines += ["Refused:" if scanned.refused else "Nothing of it would be refused."]
-    heals = {True: " (redraw heal may take it out)", False: ""}
+    lines += ["Refused:" if scanned.refused else "Nothing in it would be refused."]
+    heals = {True: " ('redraw heal' may remove it)", False: ""}
     lines += [f"  {finding.check}: {finding.text}{heals[finding.heals]}" for finding in scanned.refused]
     sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
 
@@ -65,11 +65,12 @@ def _scan_saved_model(uri: Uri) -> ScannedFiles:
     content = read_uri(place, MOST_BYTES + 1)
     if content is None:
         raise CheckpointNotFound(
-            f"{place}: expected a SavedModel's graph, got no such file. Correct the URI."
+            f"{place}: expected a SavedModel's graph, found no such file. Correct the URI."
         )
     if len(content) > MOST_BYTES:
         raise CheckpointCorrupt(
-            f"{place}: expected a graph of at most {MOST_BYTES} bytes, got more. Save weights as variables."
+            f"{place}: expected a graph of at most {MOST_BYTES} bytes, got more. Save the weights as"
+            " variables, not as constants."
         )
     graphs = parse_meta_graphs(content, place)
     tagged = [graph for graph in graphs if "serve" in graph.meta_info_def.tags]
@@ -106,7 +107,9 @@ def _scan_checkpoint(source: CheckpointSource, uri: Uri) -> ScannedFiles:
     holds = [*_tensors(source)]
     recording = Uri(f"{source.uri}.meta")
     if read_uri(recording, 1) is not None:
-        holds.append(f"its recorded graph is next to it: redraw draft {recording}")
+        holds.append(
+            f"the recorded graph is next to the checkpoint; to draft a definition: redraw draft {recording}"
+        )
         try:
             recorded = describe_recording(recording, source)
         except RedrawError as err:
@@ -145,5 +148,5 @@ def _of_configuration(source: CheckpointSource | None) -> Iterable[Finding]:
     for name in list(foreign)[:_MOST_LINES]:
         yield Finding(
             check="CheckpointMismatch",
-            text=f"its configuration needs {name}, which is none of Keras' own layers",
+            text=f"its configuration needs {name}, which is not one of Keras' own layers",
         )

@@ -19,7 +19,7 @@ from redraw.checkpoint.catalogue.bare import find_step
 from redraw.checkpoint.formats.bundle import BundleSource
 from redraw.checkpoint.formats.locate import locate_checkpoint
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
-from redraw.checkpoint.objects.object_graph import Role, classify_tensors
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound, InvalidDefinition
 from redraw.records import Signature, TensorSpec
 from redraw.records.results import (
@@ -157,8 +157,8 @@ def _demand_all_files(source: CheckpointSource) -> None:
     for name in source.file_names:
         if name not in names:
             raise CheckpointCorrupt(
-                f"checkpoint {source.uri}: expected {name}, found no such file."
-                " Copy all files of the checkpoint, or choose another one."
+                f"checkpoint {source.uri}: expected {name}, found no such file. Copy all files of the"
+                " checkpoint, or choose another checkpoint."
             )
 
 
@@ -184,7 +184,9 @@ def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
     files, path = list(storage.walk()), f"{uri}/{GRAPH_FILE}"
     content = storage.read(GRAPH_FILE, _LARGEST_GRAPH)
     if content is None:
-        raise CheckpointNotFound(f"{uri}: expected {GRAPH_FILE}, got none any more. Check the URI.")
+        raise CheckpointNotFound(
+            f"{uri}: expected {GRAPH_FILE}, which was removed in the meantime. Correct the URI."
+        )
     try:
         graph = _serving_graph(parse_message(SavedModel, content))
     except MalformedError as err:
@@ -233,7 +235,7 @@ def _spec(info: Any, where: str, path: str) -> TensorSpec:
     if info.dtype > _REFERENCE and dtype is not None:
         dtype = f"reference of {dtype}"
     if dtype is None:
-        raise MalformedError("a dtype of TensorFlow", f"number {info.dtype}").found_in(path, where)
+        raise MalformedError("a TensorFlow dtype", f"dtype number {info.dtype}").found_in(path, where)
     if info.tensor_shape.unknown_rank:
         return TensorSpec(dtype=f"{dtype} of unknown rank", shape=())
     sizes = (int(dim.size) for dim in info.tensor_shape.dim)

@@ -7,8 +7,6 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["SIDE", "decode_images", "load_digits", "scale_pixels"]
-
 SIDE = 28
 _HELD_OUT_EVERY = 5  # the scans come sorted by digit, so this takes 100 of each
 

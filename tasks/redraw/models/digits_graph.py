@@ -25,8 +25,6 @@ from redraw.definition import (
 )
 from redraw.models._digits import SIDE, decode_images, load_digits, scale_pixels
 
-__all__ = ["DigitsGraph"]
-
 _SEED = 11
 _MOMENTUM = 0.9
 

@@ -25,8 +25,6 @@ from redraw.definition import (
 )
 from redraw.models._digits import SIDE, decode_images, load_digits, scale_pixels
 
-__all__ = ["Mnist"]
-
 _SEED = 7
 
 _ANSWER = {"digit": TensorSpec("int64", (None,)), "probabilities": TensorSpec("float32", (None, 10))}

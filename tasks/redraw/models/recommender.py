@@ -32,8 +32,6 @@ from redraw.definition import (
 )
 from redraw.settings import RECOMMENDER_PARTS, RECOMMENDER_ROWS
 
-__all__ = ["Recommender"]
-
 _WIDTH = 16
 _USERS, _ITEMS, _TRAITS = 300, 200, 3
 _SEED = 3

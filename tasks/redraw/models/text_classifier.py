@@ -26,8 +26,6 @@ from redraw.definition import (
     TrainingPlan,
 )
 
-__all__ = ["TextClassifier"]
-
 _DATA = Path(__file__).with_name("data")
 _VOCABULARY = _DATA / "support_vocabulary.txt"
 _TOPICS = ("billing", "delivery", "technical", "praise")

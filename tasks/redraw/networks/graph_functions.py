@@ -50,7 +50,7 @@ def draw_signature(definition: ModelDefinition, network: Any, name: str) -> Draw
     where = f"{type(definition).__module__}.{type(definition).__name__}.serve, signature {name!r}"
     with running_user_code(where):
         inputs = {
-            key: tf.compat.v1.placeholder(spec.dtype, spec.shape, name=_operation_name(f"{name}_{key}"))
+            key: tf.compat.v1.placeholder(spec.dtype, spec.shape, name=operation_name(f"{name}_{key}"))
             for key, spec in signature.inputs.items()
         }
         # A server does not check a request's shapes against the signature, so the graph does it.
@@ -61,7 +61,7 @@ def draw_signature(definition: ModelDefinition, network: Any, name: str) -> Draw
     # This also checks the shapes of unused inputs.
     with tf.control_dependencies([*checked.values()]):
         outputs = {
-            key: tf.identity(results[key], name=_operation_name(f"{name}_{key}_answer"))
+            key: tf.identity(results[key], name=operation_name(f"{name}_{key}_answer"))
             for key in signature.outputs
         }
     return DrawnSignature(inputs=inputs, outputs=outputs)
@@ -110,8 +110,8 @@ def with_averages(names: Iterable[str], tensors: Iterable[str]) -> dict[str, str
     chosen = {name: averages.get(name, name) for name in names}
     if not averages.keys() & chosen.keys():
         raise CheckpointMismatch(
-            f"expected average weights (NAME{AVERAGE_SUFFIX}) in the checkpoint, got none."
-            " Serve the raw weights, or train with a moving average."
+            f"expected average weights (NAME{AVERAGE_SUFFIX}) in the checkpoint, got none. Export with"
+            " --weights raw, or train with average_decay."
         )
     return chosen
 
@@ -164,12 +164,12 @@ def check_fit(prefix: Path, sources: Mapping[str, Sequence[Any]]) -> Mapping[str
         actual = f"{entries[key].dtype} {list(entries[key].shape)}" if key in entries else "none"
         if expected != actual:
             raise CheckpointMismatch(
-                f"{prefix}, tensor {key!r}: expected {expected}, got {actual}."
-                " Use the definition that trained it, or name another checkpoint."
+                f"{prefix}, tensor {key!r}: expected {expected}, got {actual}. Use the definition that"
+                " trained the checkpoint, or name another checkpoint."
             )
     return joined
 
 
-def _operation_name(text: str) -> str:
+def operation_name(text: str) -> str:
     """The nearest name that TensorFlow allows for an operation."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", re.sub(r"^[^A-Za-z0-9.]", "x", text))

@@ -111,15 +111,15 @@ def demand_trainable(network: Any) -> None:
     unsaved = [name for name, variable in weights_by_name(network).items() if id(variable) not in saved]
     if unsaved:
         raise InvalidDefinition(
-            f"network {type(network).__name__}: expected weights that a tf.train.Checkpoint saves, got"
-            f" others: {', '.join(unsaved[:5])} ({len(unsaved)} in all). Make each layer that holds them an"
-            " attribute of its own, or keep it in a list or a dict."
+            f"network {type(network).__name__}: expected that tf.train.Checkpoint saves all weights, but it"
+            f" would not save {len(unsaved)}: {', '.join(unsaved[:5])}. Assign each layer that holds them"
+            " to an attribute of the network, or to a list or dict that is one."
         )
     if lost:
         raise InvalidDefinition(
-            f"network {type(network).__name__}: expected weights that Keras knows, got a tf.Variable that it"
-            f" neither trains nor saves: {', '.join(lost[:5])}. Make it by the layer's add_weight, or with"
-            " trainable=False if it stays as it is."
+            f"network {type(network).__name__}: expected weights that Keras tracks, got a tf.Variable that"
+            f" Keras neither trains nor saves: {', '.join(lost[:5])}. Create the variable with the layer's"
+            " add_weight, or set trainable=False if its value never changes."
         )
 
 
@@ -153,8 +153,9 @@ def copy_weights(source: Any, target: Any) -> None:
     for name, variable in weights_by_name(target).items():
         if name not in values or values[name].shape != variable.shape:
             raise InvalidDefinition(
-                f"variable {name!r} {variable.shape}: expected the same in the training network, got"
-                f" {values[name].shape if name in values else 'none'}. Give layers equal names in every mode."
+                f"variable {name!r} {variable.shape}: expected the same variable in the training network,"
+                f" got {values[name].shape if name in values else 'none'}. Give each layer the same name in"
+                " every mode."
             )
         variable.assign(values[name])
     renew_derived_constants(target)

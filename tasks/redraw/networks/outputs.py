@@ -29,13 +29,13 @@ def check_outputs(
     """
     if set(actual) != set(expected):
         raise InvalidDefinition(
-            f"{where}: expected outputs {sorted(expected)}, got {sorted(actual)}."
-            " Return the outputs that the signature names."
+            f"{where}: expected outputs {sorted(expected)}, got {sorted(actual)}. Return a dict with"
+            " exactly the outputs of the signature."
         )
     for name, spec in expected.items():
         dtype, shape = actual[name]
         if dtype.name != spec.dtype or not shape.is_compatible_with(spec.shape):
             raise InvalidDefinition(
-                f"{where}, output {name!r}: expected {spec}, got {dtype.name} {shape}."
-                " Change the signature or the output."
+                f"{where}, output {name!r}: expected {spec}, got {dtype.name} {shape}. Correct the"
+                " signature, or what serve returns."
             )

@@ -83,18 +83,14 @@ class Browser:
         self._rows = LRUCache[Any, VersionRow | UnreadableVersion | None](_KEPT_ROWS)
         self._releases = LRUCache[Any, Release | None](_KEPT_RELEASES)
 
-    def models(self) -> tuple[ModelRow, ...]:
-        """Every model that has a definition, by name; first those that have a version.
+    def known_models(self, patience: float) -> tuple[tuple[ModelRow, ...], int]:
+        """The models read within `patience` seconds, first those with a version, and how many are missing.
 
         With many models these facts may be some minutes old.
 
         Raises:
             StorageError: The bucket is missing, forbidden or does not answer.
         """
-        return self.known_models(math.inf)[0]
-
-    def known_models(self, patience: float) -> tuple[tuple[ModelRow, ...], int]:
-        """The models read within `patience` seconds, and how many are not read yet."""
         try:
             return self._all.get("models", self._read_models, patience=patience), 0
         except TimeoutError:
@@ -198,8 +194,8 @@ class Browser:
         release = read_release(self.storage, model, version)
         if release is None:
             raise VersionNotFound(
-                f"{self.storage.uri}/{model}/{version}: expected a published version, got none."
-                " Correct the address."
+                f"{self.storage.uri}/{model}/{version}: expected a published version, got none. Correct the"
+                " model or the version in the address."
             )
         return release
 
@@ -218,7 +214,8 @@ class Browser:
         claim = read_claim(self.storage, model, version)
         if claim is None:
             raise VersionNotFound(
-                f"{self.storage.uri}/{model}/{version}: expected a claim, got none. Correct the address."
+                f"{self.storage.uri}/{model}/{version}: expected a claim, got none. Correct the model or"
+                " the version in the address."
             )
         return claim
 

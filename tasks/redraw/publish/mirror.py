@@ -108,8 +108,8 @@ def mirror_versions(request: MirrorRequest) -> MirrorReport:
     _replace_config(out, config, before)
     if problems:
         raise VerificationFailed(
-            f"{storage.uri}: expected to mirror {len(names)} models, got {len(problems)} with something"
-            f" wrong, which are served as before: {' '.join(problems)}"
+            f"{storage.uri}: {len(problems)} of {len(names)} models could not be mirrored, and are served"
+            f" as before: {' '.join(problems)}"
         )
     return MirrorReport(out=os.fspath(out), models=tuple(mirrored))
 
@@ -144,7 +144,7 @@ def _read_config(path: Path) -> ModelServerConfig:
         ]
         if foreign or config.HasField("custom_model_config"):
             raise OutputExists(
-                f"{path}: expected none, or one that 'redraw mirror' wrote, got another's"
+                f"{path}: expected no file, or a file that 'redraw mirror' wrote, got another file"
                 f" ({short_list(foreign, 'models', 10) or 'a custom_model_config'}). Choose another --out."
             )
         return config

@@ -52,8 +52,9 @@ def recover_pointer(request: RecoverRequest) -> LivePointer:
     pointer = next(_candidates(storage, model, numbers), None)
     if pointer is None:
         raise VersionNotFound(
-            f"{storage.uri}/{live_name(model)}: expected it, a numbered pointer or models.config, got none"
-            f" that can be read. Make a version live: redraw live --model {model} --set VERSION."
+            f"{storage.uri}/{live_name(model)}: found no readable pointer, numbered pointer or"
+            f" models.config to recover from. Make a version live: redraw live --model {model} --set"
+            " VERSION."
         )
     if pointer.version is not None:
         demand_published(storage, model, pointer.version)

@@ -52,7 +52,7 @@ def read_rollout(storage: Storage, model: ModelName, version: int) -> Rollout | 
     rollout = Rollout.from_text(content, where)
     if (rollout.model, rollout.version) != (model, version):
         raise InvalidRecord(
-            f"{where}: expected a result of version {version} of {model}, got one of {rollout.version} of"
-            f" {rollout.model}. Find out who copied it there."
+            f"{where}: expected a result of version {version} of {model}, got a result of version"
+            f" {rollout.version} of {rollout.model}. Remove the copied object."
         )
     return rollout

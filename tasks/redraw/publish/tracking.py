@@ -71,7 +71,8 @@ def log_to_mlflow(request: LogToMlflowRequest) -> LoggedVersion:
     version = request.version or read_pointer(storage, request.model).version
     if version is None:
         raise VersionNotFound(
-            f"{storage.uri}/{request.model}: expected a live version, got none. Name one with --version."
+            f"{storage.uri}/{request.model}: expected a live version, found none. Name a version with"
+            " --version."
         )
     release = read_verified(storage, request.model, version)[0]
     with _errors_of(_server()):
@@ -101,19 +102,21 @@ def _server() -> str:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         raise InvalidSetting(
-            "MLFLOW_TRACKING_URI: expected the URI of an MLflow server, got none. Set it for the command."
+            "MLFLOW_TRACKING_URI: expected the URI of an MLflow server, got none. Set MLFLOW_TRACKING_URI"
+            " in the environment of the command."
         )
     scheme = uri.partition(":")[0].partition("+")[0].strip().lower()
     if scheme in _STORES or (":" not in uri and scheme != "databricks"):
         raise InvalidSetting(
-            "MLFLOW_TRACKING_URI: expected the URI of an MLflow server, got that of a file or a database."
-            " Start a server for it: mlflow server --backend-store-uri URI."
+            "MLFLOW_TRACKING_URI: expected the URI of an MLflow server, got the URI of a file or a"
+            " database. Start a server: mlflow server --backend-store-uri URI."
         )
     try:
         return urlsplit(uri).hostname or "MLFLOW_TRACKING_URI"
     except ValueError as err:
         raise InvalidSetting(
-            "MLFLOW_TRACKING_URI: expected the URI of an MLflow server, got another text. Correct it."
+            "MLFLOW_TRACKING_URI: expected the URI of an MLflow server (https://HOST), got another text."
+            " Correct the variable."
         ) from err
 
 
@@ -125,17 +128,17 @@ def _errors_of(server: str) -> Iterator[None]:
     try:
         yield
     except ParseError as err:
-        raise _unavailable(server, "none of MLflow's") from err
+        raise _unavailable(server, "an answer that is not from MLflow") from err
     except MlflowException as err:
         is_reply = isinstance(err, RestException)
         if err.error_code in _CAN_PASS:
-            fallback = f"the error {err.error_code}" if is_reply else "none of MLflow's"
+            fallback = f"the error {err.error_code}" if is_reply else "an answer that is not from MLflow"
             raise _unavailable(server, _origin(err) or fallback) from err
         # Any other message may hold the whole URI.
         raise TrackingRefused(
-            f"MLflow at {server}: expected it to take the version, got"
-            f" {one_line(err, 300).rstrip('.') if is_reply else err.error_code}. The publication stands. See"
-            " MLFLOW_TRACKING_URI and its credentials."
+            f"MLflow at {server}: the server refused the version:"
+            f" {one_line(err, 300).rstrip('.') if is_reply else err.error_code}. The version stays"
+            " published. Check MLFLOW_TRACKING_URI and its credentials."
         ) from err
 
 
@@ -149,8 +152,8 @@ def _origin(err: BaseException) -> str:
 
 def _unavailable(server: str, got: str) -> TrackingUnavailable:
     return TrackingUnavailable(
-        f"MLflow at {server}: expected an answer, got {got}: the publication stands. See whether the server"
-        " is up, and run it again."
+        f"MLflow at {server}: expected an answer, got {got}. The version stays published. Start the server,"
+        " then run the same command again."
     )
 
 

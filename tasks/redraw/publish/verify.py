@@ -61,20 +61,20 @@ def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | 
     if passport:
         yield _check("passport", ", ".join(passport), lambda: _demand_attachments(storage, release, passport))
     else:
-        yield _not_run("passport", "the release record", "it was published without one", _NO_PASSPORT)
+        yield _not_run("passport", "the release record", "the version was published without it", _NO_PASSPORT)
     key = configured_key(public_key)
     if key:
         yield _check(
             "signature", f"signature and {key}", lambda: _demand_signature(storage, release, claim, key)
         )
     else:
-        advice = f"Give one with --public-key or {VERIFY_KEY.variable}."
+        advice = f"Set --public-key or {VERIFY_KEY.variable}."
         yield _not_run("signature", "the signature", "no public key was given", advice)
 
 
-_NO_PASSPORT = "Write one into a folder with 'redraw passport'."
+_NO_PASSPORT = "To write a passport into a folder, run 'redraw passport'."
 _EXPECTED = {
-    "records": "release record and claim of one model, version, digest, size and checkpoint",
+    "records": "the same model, version, digest, size and checkpoint in release record and claim",
     "report": "a passing report of the release's digest, with the digest that the release names",
     "objects": "the manifest's names, sizes and crc32c, in the generations that the release names",
     "content": "SHA-256 of every object as in the manifest",
@@ -109,7 +109,7 @@ def _check(name: str, looked_at: str, demand: Callable[[], str]) -> Check:
         looked_at=looked_at,
         expected=_EXPECTED[name],
         found=found,
-        advice="" if passed else "Do not serve it: make another version live.",
+        advice="" if passed else "Do not serve this version: make another version live.",
     )
 
 

@@ -150,10 +150,10 @@ class ModelRow:
     name: ModelName
     summary: str
     problem: str
-    live: int | None
-    live_problem: str
-    versions: int
-    recent: tuple[VersionRow, ...]
+    live: int | None = None
+    live_problem: str = ""
+    versions: int = 0
+    recent: tuple[VersionRow, ...] = ()
     owner: str = ""
     schedule: str = ""
     metrics: tuple[str, ...] = ()
@@ -161,15 +161,10 @@ class ModelRow:
 
 def undescribed_row(model: FoundModel) -> ModelRow:
     """The row of a model before its bucket is read: only what the definition says."""
-    name = ModelName(model.name)
     return ModelRow(
-        name=name,
+        name=ModelName(model.name),
         summary=model.summary,
         problem=model.problem,
-        live=None,
-        live_problem="",
-        versions=0,
-        recent=(),
         owner=model.owner,
         schedule=model.schedule,
         metrics=model.metrics,

@@ -259,7 +259,7 @@ def mixing_rows(
             for axis in reduced
             if axis < len(shape)
         ):
-            findings.append(f"{node.op} {name!r} is computed over the batch, without a moving average")
+            findings.append(f"{node.op} {name!r} uses the batch's statistics, and has no moving average")
     return findings, {
         tensor: (first.get(tensor), second.get(tensor)) for tensor in map(graph.resolve, outputs)
     }

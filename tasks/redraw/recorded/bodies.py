@@ -139,7 +139,7 @@ def _redraw(
     replacements, refused = remove_chance(body.graph, body.returned, allowed)
     inner, problems = redraw_bodies(body.graph, body.returned, allowed)
     trains = [
-        f"{n!r} normalizes by its batch inside of a function"
+        f"{n!r} normalizes with the batch's statistics inside a function"
         for n in body.graph.reach(body.returned)
         if body.graph.nodes[n].op in BATCH_NORM and body.graph.nodes[n].attr["is_training"].b
     ]

@@ -129,8 +129,8 @@ def inline_calls(graph: Graph, outputs: list[str]) -> Counter[str]:
         if counts.total() == before:
             return counts
     raise InvalidDefinition(
-        f"{graph.where}: expected functions at most {MOST_NESTED} deep in each other, got more: one calls"
-        " itself. Write the model as a definition."
+        f"{graph.where}: expected functions nested at most {MOST_NESTED} deep, got more, because a function"
+        " calls itself. Write the model as a definition."
     )
 
 

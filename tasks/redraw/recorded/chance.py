@@ -101,7 +101,9 @@ class _Remover:
             recognized = self._recognized(chance, product, data)
             if recognized is None:
                 kind = f"{self._graph.nodes[chance].op} {chance!r}"
-                self._refused[chance] = f"{kind} meets data in {product!r}, which is no dropout and no noise"
+                self._refused[chance] = (
+                    f"{kind} is combined with data in {product!r}, which is neither dropout nor noise"
+                )
                 continue
             last, start, kind, evidence = recognized
             self._graph.replaced[f"{last}:0"] = start

@@ -63,7 +63,7 @@ def draw_redrawn(
             if input_name is None:
                 raise InvalidDefinition(
                     f"{graph.where}: expected the input {names[0]!r}, which {', '.join(outputs)} need, got"
-                    f" {', '.join(features) or 'none'}. Put it into the signature."
+                    f" {', '.join(features) or 'none'}. Add this input to the signature."
                 )
             mapped[placeholder] = features[input_name]
     for table in tables:
@@ -86,8 +86,8 @@ def _imported(
         )
     except (ValueError, tf.errors.OpError) as err:
         raise InvalidDefinition(
-            f"{where}: expected a graph that TensorFlow {tf.__version__} takes, got:"
-            f" {' '.join(str(err).split())[:300]}. Check inputs, their shapes and what is set."
+            f"{where}: expected a graph that TensorFlow {tf.__version__} can import, got:"
+            f" {' '.join(str(err).split())[:300]}. Correct inputs, their shapes or constants."
         ) from err
     for initializer in elements[len(inner) :]:
         tf.compat.v1.add_to_collection(_KEYS.TABLE_INITIALIZERS, initializer)
@@ -122,8 +122,8 @@ def _file(where: str, table: Table, files: Mapping[str, str]) -> Any:
             content = read_uri(place, MOST_BYTES + 1)
             if content is not None and len(content) > MOST_BYTES:
                 raise InvalidDefinition(
-                    f"{place}: expected a table's file of at most {MOST_BYTES} bytes, got more."
-                    " Name another one in files."
+                    f"{place}: expected a table file of at most {MOST_BYTES} bytes, got more. Name another"
+                    " file in the definition's files."
                 )
             if content is not None:
                 path = Path(tempfile.mkdtemp(prefix="redraw-table-")) / name
@@ -132,8 +132,8 @@ def _file(where: str, table: Table, files: Mapping[str, str]) -> Any:
         elif Path(place).is_file():
             return _asset(Path(place))
     raise InvalidDefinition(
-        f"{where}: table {table.node!r}: expected its file {name!r} at {' or '.join(places)}, got none."
-        " Put it next to the recording, or name it in files."
+        f"{where}: table {table.node!r}: expected its file {name!r} at {' or '.join(places)}, found none."
+        " Copy the file next to the recorded graph, or name it in the definition's files."
     )
 
 

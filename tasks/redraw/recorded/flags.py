@@ -49,7 +49,8 @@ def fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
             fixed = np.asarray(value, dtype.as_numpy_dtype)
         except (TypeError, ValueError) as err:
             raise InvalidDefinition(
-                f"{graph.where}: constant {name!r}: expected a {dtype.name}, got {value!r}. Correct it."
+                f"{graph.where}: constant {name!r}: expected a {dtype.name}, got {value!r}. Correct the"
+                " value."
             ) from err
         _fix(graph, tensor, fixed, dtype)
 
@@ -91,8 +92,8 @@ def unknown_flags(graph: Graph, outputs: list[str]) -> list[str]:
         A message for each.
     """
     return [
-        f"the outputs need the flag {name!r}, a variable, whose value in a file is that of training: set it"
-        f" in constants (draft: --set {name}=VALUE)"
+        f"the outputs depend on the flag {name!r}, a variable that the checkpoint stores with its value for"
+        f" training; set it in constants (redraw draft --set {name}=VALUE)"
         for name in _flags(graph, graph.reach(outputs))
         if graph.nodes[name].op in VARIABLES
     ]

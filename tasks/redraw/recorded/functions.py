@@ -82,7 +82,8 @@ class Body:
                 return f"{node.name}:{name}:{number}"
             number -= count
         raise InvalidDefinition(
-            f"{self.graph.where}: expected an output {tensor!r}, got none. Draft it again."
+            f"{self.graph.where}: expected an output {tensor!r}, found none. Draft the definition again"
+            " ('redraw draft')."
         )
 
 
@@ -94,8 +95,8 @@ def open_body(graph: Graph, name: str) -> Body:
     """
     if name not in graph.functions:
         raise InvalidDefinition(
-            f"{graph.where}: expected the function {name!r}, which it calls, got none in its library."
-            " Name the whole .meta instead of a graph that was cut."
+            f"{graph.where}: expected the function {name!r}, which the graph calls, found none in its"
+            " library. Name the complete .meta file."
         )
     body = Body(graph.functions[name], graph.functions, graph.where)
     demand_sound(body.graph)

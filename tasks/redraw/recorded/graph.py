@@ -110,8 +110,8 @@ class Graph:
 
             close = difflib.get_close_matches(node_name(tensor), self.nodes, n=3)
             raise InvalidDefinition(
-                f"{self.where}: {role} {name!r}: expected a tensor of the recorded graph, got none of that"
-                f" name; the nearest are {', '.join(close) or 'none'}. Correct the name."
+                f"{self.where}: {role} {name!r}: expected a tensor of the recorded graph, found none with"
+                f" this name; the nearest names are {', '.join(close) or 'none'}. Correct the name."
             )
         return tensor
 

@@ -131,14 +131,14 @@ def demand_known(nodes: Iterable[Any], functions: Mapping[str, Any], where: str)
             f"{op} (operation {name!r}, {_origin(op)})" for op, name in sorted(unknown.items())
         )
         raise InvalidDefinition(
-            f"{where}: expected operations that TensorFlow has, got {descriptions}. Cut the graph behind them"
-            " (inputs), or write the model as a definition."
+            f"{where}: expected operations that TensorFlow has, got {descriptions}. Choose inputs after"
+            " these operations, or write the model as a definition."
         )
 
 
 def _origin(op: str) -> str:
     library = next((home for start, home in _ORIGINS.items() if op.startswith(start)), None)
-    return f"of {library}" if library else "of no library known here"
+    return f"of {library}" if library else "of an unknown library"
 
 
 def outputs_named(node: Any, definition: Any) -> Iterator[tuple[str, int]]:

@@ -38,7 +38,7 @@ class Recording:
     def made_by(self) -> str:
         """The version of TensorFlow that recorded it, if it is stated."""
         version = self.meta_graph.meta_info_def.tensorflow_version
-        return f"TensorFlow {version}" if version else "a TensorFlow that does not say its version"
+        return f"TensorFlow {version}" if version else "an unknown version of TensorFlow"
 
     @property
     def is_saved_model(self) -> bool:
@@ -65,23 +65,24 @@ def read_recording(uri: str, digest: str | None = None) -> Recording:
     most = most_bytes(place.name)
     content = read_uri(place, most + 1)
     if content is None:
-        raise CheckpointNotFound(f"{place}: expected a recorded graph, got no such file. Correct the URI.")
+        raise CheckpointNotFound(f"{place}: expected a recorded graph, found no such file. Correct the URI.")
     if len(content) > most:
         raise CheckpointCorrupt(
-            f"{place}: expected a recorded graph of at most {most} bytes, got more. Name the .meta of one"
-            " checkpoint: weights do not belong in it."
+            f"{place}: expected a recorded graph of at most {most} bytes, got more. Name the .meta file of"
+            " a checkpoint, which holds no weights."
         )
     actual = hashlib.sha256(content).hexdigest()
     if digest is not None and actual != digest:
         raise CheckpointCorrupt(
-            f"{place}: expected the recording with digest {digest:.12}… of the definition, got {actual:.12}…."
-            " It was replaced: draft the definition again, or name the file that it was drafted from."
+            f"{place}: expected the recorded graph with digest {digest:.12}… of the definition, got"
+            f" {actual:.12}…. The file was replaced. Draft the definition again, or restore the file from"
+            " which it was drafted."
         )
     meta_graph = _parsed(place, content)
     if not meta_graph.graph_def.node:
         raise CheckpointCorrupt(
-            f"{place}: expected a MetaGraphDef or a GraphDef with operations, got {len(content)} bytes that"
-            " hold none. Name the .meta next to a checkpoint, or graph.pbtxt."
+            f"{place}: expected a MetaGraphDef or a GraphDef with operations, got {len(content)} bytes"
+            " without operations. Name the .meta file next to a checkpoint, or graph.pbtxt."
         )
     functions = {function.signature.name: function for function in meta_graph.graph_def.library.function}
     demand_sound(Graph(meta_graph.graph_def.node, functions, str(place)))
@@ -115,6 +116,6 @@ def _to_serve(place: Uri, saved_model: Any) -> Any:
     if len(tagged) != 1 and len(graphs) != 1:
         tags = "; ".join(", ".join(graph.meta_info_def.tags) for graph in graphs) or "no graph"
         raise CheckpointCorrupt(
-            f"{place}: expected one graph with the tag {_SERVE!r}, got {tags}. Save it with that tag."
+            f"{place}: expected one graph with the tag {_SERVE!r}, got {tags}. Save the model with this tag."
         )
     return (tagged or graphs)[0]

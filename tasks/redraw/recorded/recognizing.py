@@ -88,7 +88,7 @@ class _Trial:
         }
         (answer,) = self._piece.run(feeds)
         if answer.shape != x.shape:
-            raise CannotBeRun(f"it makes {answer.shape} of {x.shape}")
+            raise CannotBeRun(f"it changes the shape {x.shape} to {answer.shape}")
         return np.asarray(answer, np.float64)
 
 
@@ -187,6 +187,6 @@ def _noise(trial: _Trial, rate: float, still: float) -> tuple[str, str] | None:
         if size > trial.tolerance and spread <= 20 * trial.tolerance * max(size, 1):
             return (
                 kind,
-                f"it is x, and differs from it by {size:.4g} times the random numbers",
+                f"the answer differs from x by {size:.4g} times the random numbers",
             )
     return None

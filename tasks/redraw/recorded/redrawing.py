@@ -186,8 +186,8 @@ def _cut(graph: Graph, name: str, tensor: str, shape: Shape) -> str:
         return graph.replaced[cut]  # another signature's input is the same tensor
     if cut in graph.replaced:
         raise InvalidDefinition(
-            f"{graph.where}: input {name!r}: expected a tensor of its own, got {tensor!r}, which is fixed."
-            " Correct inputs and constants."
+            f"{graph.where}: input {name!r}: expected a tensor that is not in constants, got {tensor!r},"
+            " which is. Remove it from inputs or from constants."
         )
     dtype = graph.dtype(cut) % 100
     placeholder = graph.add(f"{INPUT}{name}", "Placeholder", dtype=dtype)
@@ -244,13 +244,16 @@ def _unserveable(graph: Graph, outputs: list[str]) -> list[str]:
         op = graph.nodes[name].op
         if op in SOURCES and not name.startswith(INPUT):
             problems.append(
-                f"the outputs need {op} {name!r}: name it in inputs, or set it in constants (draft: --set"
-                f" {name}=VALUE)"
+                f"the outputs depend on {op} {name!r}: name it in inputs, or set it in constants (redraw"
+                f" draft --set {name}=VALUE)"
             )
         elif op in HOST:
-            problems.append(f"the outputs need {op} {name!r}, which runs outside of the graph: cut behind it")
+            problems.append(
+                f"the outputs depend on {op} {name!r}, which runs outside of the graph: choose"
+                " an input after it"
+            )
         elif op in ASSIGNMENTS:
-            problems.append(f"the outputs need {op} {name!r}, which updates a variable")
+            problems.append(f"the outputs depend on {op} {name!r}, which updates a variable")
     return problems
 
 

@@ -145,7 +145,7 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
                 Source(tensor=tensor, role="data", evidence="leads to the outputs, and to no label")
             )
         elif tensor in labels:
-            sources.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
+            sources.append(Source(tensor=tensor, role="label", evidence="is the label of a loss"))
     possible = [] if requested else _with_doubts(graph, _outputs(graph, heads, set(labels)), starts)
     return Roles(sources=tuple(sources), outputs=tuple(possible))
 
@@ -196,12 +196,12 @@ def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
         for user in users.get(current, ()):
             op = graph.nodes[user].op
             if op.startswith(_APPLIES):
-                return "rate", f"goes into {op}: a learning rate"
+                return "rate", f"is the learning rate of {op}"
             others = [node_name(t) for t in graph.data_inputs(user) if t != current]
             if any(graph.nodes[_first(graph, name)].op in CHANCE for name in others) and _is_number(
                 graph, tensor
             ):
-                return "keep rate", f"meets random numbers in {user!r}"
+                return "keep rate", f"is combined with random numbers in {user!r}"
             if op in ("Identity", "Sub", "Enter", "Switch", "Merge", "RealDiv", "Cast") and len(queue) < 40:
                 queue += [f"{user}:0"] if f"{user}:0" not in visited else []
                 visited.add(f"{user}:0")
@@ -232,7 +232,7 @@ def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
     outputs: dict[str, Output] = {}
     queue = list(dict.fromkeys(graph.plain(head) for head in heads or ends(graph)))
     for head in queue:
-        why = "goes into a loss, or a softmax, as its logits" if heads else "it is not read"
+        why = "is the logits of a loss or a softmax" if heads else "no operation reads it"
         outputs[head] = Output(tensor=head, rank=1, evidence=why)
     visited = set(queue)
     for tensor in queue:
@@ -266,7 +266,7 @@ def _with_doubts(graph: Graph, outputs: list[Output], starts: list[str]) -> list
     needed = graph.reach([output.tensor for output in outputs])
     nodes = {node_name(output.tensor) for output in outputs}
     others = [
-        Output(tensor=answer, rank=0, evidence=f"meets {label!r} as an answer meets its label")
+        Output(tensor=answer, rank=0, evidence=f"is compared with {label!r}, as an answer is with its label")
         for answer, label in answers.items()
         if node_name(answer) not in needed and nodes.isdisjoint(graph.reach([answer]))
     ]

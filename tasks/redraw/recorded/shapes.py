@@ -48,8 +48,8 @@ def infer_shapes(
             tf.graph_util.import_graph_def(part, name="")
         except (ValueError, tf.errors.OpError) as err:
             raise InvalidDefinition(
-                f"{graph.where}: expected a graph that TensorFlow {tf.__version__} takes, got:"
-                f" {' '.join(str(err).split())[:300]}. Check inputs, their shapes and what is set."
+                f"{graph.where}: expected a graph that TensorFlow {tf.__version__} can import, got:"
+                f" {' '.join(str(err).split())[:300]}. Correct inputs, their shapes or constants."
             ) from err
         return {
             tensor.name: tuple(tensor.shape.as_list())

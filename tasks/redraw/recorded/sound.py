@@ -24,17 +24,17 @@ def demand_sound(graph: Graph) -> None:
     problem = next(_problems(graph), "")
     if problem:
         raise InvalidDefinition(
-            f"{graph.where}: expected a graph as TensorFlow records it, got {problem}. Copy the file again."
+            f"{graph.where}: expected a valid TensorFlow graph, got {problem}. Copy the file again."
         )
 
 
 def _problems(graph: Graph) -> Iterator[str]:
     if graph.where.count(", function ") > MOST_NESTED:
-        yield f"functions in each other more than {MOST_NESTED} deep"
+        yield f"functions nested more than {MOST_NESTED} deep"
     for name, inputs in graph.inputs.items():
         for source in (*map(node_name, inputs), *graph.controls[name]):
             if source not in graph.nodes:
-                yield f"{name!r}, which reads {source!r}, which it does not have"
+                yield f"{name!r}, which reads {source!r}, which does not exist"
         definition = operation_definition(graph.nodes[name].op)
         arguments = [] if definition is None else definition.input_arg
         fixed = definition is not None and not any(a.number_attr or a.type_list_attr for a in arguments)
@@ -42,7 +42,7 @@ def _problems(graph: Graph) -> Iterator[str]:
             yield f"{name!r} ({graph.nodes[name].op}) with {len(inputs)} inputs instead of {len(arguments)}"
     cyclic = _cyclic_operation(graph)
     if cyclic:
-        yield f"{cyclic!r}, which waits for its own result"
+        yield f"{cyclic!r}, which depends on its own result"
 
 
 def _cyclic_operation(graph: Graph) -> str | None:

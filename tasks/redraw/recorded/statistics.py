@@ -207,7 +207,7 @@ def serve_averages(
         corrected = [a.variable for a in candidates if a is not chosen[0] and a.variable in needed]
         if corrected:
             names = ", ".join(map(repr, corrected))
-            refused.append(f"{statistic!r} is corrected by its own average {names} (batch renormalization)")
+            refused.append(f"{statistic!r} is corrected with its own average {names} (batch renormalization)")
             continue
         used.append(chosen[0])
         replacements.append(_replace_statistic(graph, chosen[0]))
@@ -230,7 +230,9 @@ def _replace_statistic(graph: Graph, average: Average) -> Replacement:
         value = graph.add(f"{average.variable}/served/shaped", "Reshape", [value, size], T=dtype)
     if graph.nodes[node_name(average.statistic)].op not in BATCH_NORM:
         graph.replaced[average.statistic] = value
-    how = f"moves it by {average.share:.4g} of the way" if average.share else "is its average, unbiased"
+    how = (
+        f"moves the average by {average.share:.4g} of the way" if average.share else "is its unbiased average"
+    )
     return Replacement(
         kind="batch statistic",
         tensor=average.statistic,
@@ -250,7 +252,10 @@ def _use_averages(graph: Graph, name: str, used: dict[str, Average]) -> list[str
     """Let a fused batch normalization use its averages; return the reasons if it cannot."""
     lacking = [what for number, what in ((1, "mean"), (2, "variance")) if f"{name}:{number}" not in used]
     if lacking:
-        return [f"{name!r} normalizes by its batch, and has no moving average of its {' and '.join(lacking)}"]
+        return [
+            f"{name!r} normalizes with the batch's statistics, and has no moving average of its"
+            f" {' and '.join(lacking)}"
+        ]
     averages = [_read_variable(graph, used[f"{name}:{number}"].variable) for number in (1, 2)]
     node = type(graph.nodes[name])()
     node.CopyFrom(graph.nodes[name])

@@ -48,10 +48,10 @@ def find_tables(graph: Graph, outputs: list[str]) -> tuple[Table, ...]:
     for name in graph.reach(outputs):
         op = graph.nodes[name].op
         if op in _CHANGING or (op in _TABLES and name not in fills):
-            got = "one that changes" if op in _CHANGING else "none that fills it"
+            got = "a table that changes" if op in _CHANGING else "no initializer"
             raise InvalidDefinition(
-                f"{graph.where}: table {name!r} ({op}): expected one that is filled once, got {got}."
-                " Write the model as a definition."
+                f"{graph.where}: table {name!r} ({op}): expected a table that is filled once, by an"
+                f" initializer, got {got}. Write the model as a definition."
             )
         if op in _TABLES:
             tables.append(_describe_table(graph, name, fills[name]))
@@ -65,7 +65,7 @@ def _describe_table(graph: Graph, table: str, initializer: str) -> Table:
     path = known_value(graph, tensor)
     if path is None:
         raise InvalidDefinition(
-            f"{graph.where}: table {table!r}: expected the constant path of its file, got"
-            f" {graph.nodes[node_name(tensor)].op}. Set it in constants."
+            f"{graph.where}: table {table!r}: expected a constant path of its file, got"
+            f" {graph.nodes[node_name(tensor)].op}. Set the path in constants."
         )
     return Table(node=table, initializer=initializer, file_tensor=tensor, file=path.item().decode())

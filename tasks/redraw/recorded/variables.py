@@ -111,8 +111,8 @@ def _describe_variable(graph: Graph, name: str, key: str, piece: str) -> SavedVa
     shape = node.attr["shape"].shape
     if shape.unknown_rank or any(dim.size < 0 for dim in shape.dim):
         raise InvalidDefinition(
-            f"{graph.where}: variable {name!r}: expected a shape without unknown dimensions, got none."
-            " Write the model as a definition."
+            f"{graph.where}: variable {name!r}: expected a fully defined shape, got an unknown one. Write"
+            " the model as a definition."
         )
     own = tuple(dim.size for dim in shape.dim)
     dtype = tf.as_dtype(node.attr["dtype"].type).base_dtype.name

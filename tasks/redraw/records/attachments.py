@@ -139,7 +139,8 @@ def decode_attachment(cls: type[T], content: bytes, field: str = "", newest: int
         return decode_dataclass(cls, {key: item for key, item in value.items() if key in names})
     except (ValueError, RecursionError) as err:
         raise InvalidRecord(
-            f"expected what validation writes, got something else ({err}). Find out who wrote it."
+            f"expected an attachment that 'redraw validate' writes, got another content ({err}). Validate"
+            " the export again."
         ) from err
 
 
@@ -194,5 +195,6 @@ def read_measured(content: bytes, where: str = METRICS_NAME) -> MeasuredMetrics:
         return decode_dataclass(MeasuredMetrics, value)
     except (ValueError, RecursionError) as err:
         raise InvalidRecord(
-            f"{where}: expected what validation measured, got something else ({err}). Validate again."
+            f"{where}: expected measurements that 'redraw validate' writes, got another content ({err})."
+            " Validate the export again."
         ) from err

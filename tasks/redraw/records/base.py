@@ -60,7 +60,7 @@ class Record:
             InvalidRecord: It is another kind of record, has a missing or unknown key, or a value of a wrong
                 type; the message names the key.
         """
-        return cls._decoded(value, "Pass the record that the stage before this one printed.")
+        return cls._decoded(value, "Pass the record that the previous stage printed.")
 
     @classmethod
     def _decoded(cls, value: object, advice: str) -> Self:
@@ -94,11 +94,16 @@ class Record:
             InvalidRecord: It is no JSON, too long or too deep, or no record of this kind.
         """
         try:
-            return cls._decoded(parse_json(text, most), "Find out who wrote it.")
+            return cls._decoded(
+                parse_json(text, most),
+                "Restore the file that Redraw wrote, or run the stage that writes it again.",
+            )
         except InvalidRecord as err:
             raise type(err)(f"{where}: {err}") from err
         except JsonMismatch as err:
-            raise InvalidRecord(f"{where}: {err}. Find out who wrote it.") from err
+            raise InvalidRecord(
+                f"{where}: {err}. Restore the file that Redraw wrote, or run the stage that writes it again."
+            ) from err
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -185,7 +185,7 @@ def _decode_inner(cls: Any, value: Any, key: str) -> Any:
 
 
 def _decode_key(hint: Any, name: Any, key: str) -> Any:
-    _expect(isinstance(name, str) and len(name) <= _LONGEST_KEY, name, key, "keys that are short texts")
+    _expect(isinstance(name, str) and len(name) <= _LONGEST_KEY, name, key, "short strings as keys")
     return _decode(hint, name, f"{key} (a key)")
 
 

@@ -53,7 +53,7 @@ def _is_amount(number: float) -> bool:
 
 
 _is_object_name = _is_valid(check_object_name)
-_SHAPE = Form(f"at most {HIGHEST_RANK} dimensions from 0 on, of fewer than 2^63 elements", _is_shape)
+_SHAPE = Form(f"at most {HIGHEST_RANK} non-negative dimensions, with fewer than 2^63 elements", _is_shape)
 
 Digest = Annotated[str, _matches("a SHA-256 of 64 hexadecimal digits", "[0-9a-f]{64}")]
 Revision = Annotated[str, _matches("a commit of 40 or 64 hexadecimal digits", "[0-9a-f]{40}|[0-9a-f]{64}")]
@@ -64,8 +64,8 @@ Version = Annotated[
     int, Form(f"a version of 1 to {_VERSION_DIGITS} digits", lambda number: 0 < number < 10**_VERSION_DIGITS)
 ]
 VersionText = Annotated[str, _matches(f"1 to {_VERSION_DIGITS} digits", rf"[0-9]{{1,{_VERSION_DIGITS}}}")]
-Amount = Annotated[float, Form("a finite number from 0 on", _is_amount)]
-Seconds = Annotated[float, Form("a finite number of seconds from 0 on", _is_amount)]
+Amount = Annotated[float, Form("a finite number of 0 or more", _is_amount)]
+Seconds = Annotated[float, Form("a finite number of seconds, 0 or more", _is_amount)]
 ShortText = Annotated[str, Form("at most 1,024 characters", lambda text: len(text) <= 1024)]
 Label = Annotated[str, _matches("a label of at most 63 letters, digits, '-', '_' and '.'", r"[\w.-]{0,63}")]
 ObjectName = Annotated[str, Form("a relative path without '..' or control characters", _is_object_name)]

@@ -44,7 +44,7 @@ class AskRequest(Request):
         if not 0 < self.seconds <= _LONGEST_ANSWER:
             raise InvalidRequest(
                 f"ask request: seconds: expected more than 0 and at most {_LONGEST_ANSWER}, got"
-                f" {self.seconds:g}. Correct it."
+                f" {self.seconds:g}. Correct the number of seconds."
             )
 
 
@@ -95,6 +95,6 @@ class CompareAnswersRequest(Request):
         super().__post_init__()
         if self.tolerance is not None and not 0 <= self.tolerance < float("inf"):
             raise InvalidRequest(
-                f"compare-answers request: tolerance: expected a number from 0 on, got {self.tolerance}."
-                " Correct it."
+                f"compare-answers request: tolerance: expected a number of 0 or more, got {self.tolerance}."
+                " Correct the tolerance."
             )

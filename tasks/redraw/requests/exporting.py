@@ -67,7 +67,8 @@ class ValidateRequest(Request):
             name, _, reason = item.partition("=")
             if not name.strip() or not reason.strip():
                 raise InvalidRequest(
-                    f"validate request: waive: expected CHECK=REASON, got {item!r}. Say which check, and why."
+                    f"validate request: waive: expected CHECK=REASON, got {item!r}. Name the check and the"
+                    " reason."
                 )
 
 

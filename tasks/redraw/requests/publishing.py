@@ -53,13 +53,14 @@ class PushRequest(Request):
         super().__post_init__()
         if "pin-value=" in (self.signing_key or ""):
             raise InvalidRequest(
-                "push request: signing_key: expected a pkcs11: URI with the file of its PIN, got one with the"
-                " PIN itself, which process lists and pages of tasks show. Give pin-source=file:/PATH."
+                "push request: signing_key: expected a pkcs11: URI with the file of its PIN, got a URI"
+                " with the PIN itself, which process lists and task pages show. Write"
+                " pin-source=file:/PATH instead."
             )
         if self.signing_certificate and self.signing_key in (None, "", "sigstore"):
             raise InvalidRequest(
-                "push request: signing_certificate: expected it with the signing_key that it is of, got only"
-                " the certificate. Name the key."
+                "push request: signing_certificate: expected a signing_key together with the certificate,"
+                " got only the certificate. Set signing_key too."
             )
 
 
@@ -93,22 +94,22 @@ class LiveRequest(Request):
         if sum(actions) > 1:
             raise InvalidRequest(
                 f"live request: expected at most one of set, previous and remove_label, got {sum(actions)}."
-                " Say what to do."
+                " Remove the others."
             )
         if self.from_version is not None and not self.previous:
             raise InvalidRequest(
-                "live request: from: expected it with previous, got only from. Say what to do."
+                "live request: from: expected previous together with from, got only from. Set previous too."
             )
         lacks_version = self.label is not None and self.set is None and not self.remove_label
         if lacks_version or (self.remove_label and self.label is None):
             raise InvalidRequest(
-                "live request: expected a label with set or with remove_label, got one without the other."
-                " Name the label, and the version to put it on."
+                "live request: label: expected a label together with set or remove_label, got only one of"
+                " them. Set both."
             )
         if self.remove_label and self.label == "stable":
             raise InvalidRequest(
-                "live request: remove_label: expected canary, got stable, which is the live version's."
-                " Make another version live instead."
+                "live request: remove_label: expected canary, got stable, which always is the label of the"
+                " live version. To move it, make another version live."
             )
 
 
@@ -128,11 +129,13 @@ class PruneRequest(Request):
         super().__post_init__()
         if self.keep is None and self.keep_days is None:
             raise InvalidRequest(
-                "prune request: expected keep, keep_days or both, got none. Say what to keep."
+                "prune request: expected keep, keep_days or both, got neither. Set keep or keep_days."
             )
         for name, value in (("keep", self.keep), ("keep_days", self.keep_days)):
             if value is not None and not 0 <= value < float("inf"):
-                raise InvalidRequest(f"prune request: {name}: expected 0 or more, got {value}. Correct it.")
+                raise InvalidRequest(
+                    f"prune request: {name}: expected 0 or more, got {value}. Correct the value."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +163,7 @@ class PinRequest(Request):
         super().__post_init__()
         if not self.unpin and not self.reason:
             raise InvalidRequest(
-                "pin request: reason: expected why the version must stay, got none. Give it."
+                "pin request: reason: expected the reason for the pin, got none. Set reason."
             )
 
 
@@ -232,11 +235,12 @@ class RolloutRequest(Request):
         if not 0 < self.timeout <= _LONGEST_ROLLOUT:
             raise InvalidRequest(
                 f"rollout request: timeout: expected more than 0 and at most {_LONGEST_ROLLOUT} s, got"
-                f" {self.timeout:g}. Correct it."
+                f" {self.timeout:g}. Correct the timeout."
             )
         if self.tolerance is not None and not 0 <= self.tolerance < float("inf"):
             raise InvalidRequest(
-                f"rollout request: tolerance: expected 0 or more, got {self.tolerance}. Correct it."
+                f"rollout request: tolerance: expected 0 or more, got {self.tolerance}. Correct the"
+                " tolerance."
             )
 
 
@@ -264,6 +268,6 @@ class EventsRequest(Request):
         super().__post_init__()
         if self.since is not None and not is_time(self.since):
             raise InvalidRequest(
-                f"events request: since: expected a time as 2026-01-31T00:00:00Z, got {self.since!r:.80}."
-                " Correct it."
+                "events request: since: expected a time such as 2026-01-31T00:00:00Z, got"
+                f" {self.since!r:.80}. Correct the time."
             )

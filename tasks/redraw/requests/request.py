@@ -61,4 +61,4 @@ def settle_times(request: Request, command: str, *names: str) -> None:
             # The only way to set a field of a frozen dataclass while it is made.
             object.__setattr__(request, name, None if text is None else parse_time(text))
         except ValueError as err:
-            raise InvalidRequest(f"{command} request: {name}: {err}. Correct it.") from err
+            raise InvalidRequest(f"{command} request: {name}: {err}. Correct the value.") from err

@@ -39,7 +39,7 @@ class TrainRequest(Request):
         super().__post_init__()
         if self.max_steps is not None and self.max_steps < 1:
             raise InvalidRequest(
-                f"train request: max_steps: expected at least 1, got {self.max_steps}. Correct it."
+                f"train request: max_steps: expected at least 1, got {self.max_steps}. Correct max_steps."
             )
 
 
@@ -64,8 +64,8 @@ class CheckpointRequest(Request):
         chosen = [self.step is not None, self.latest, self.best is not None]
         if sum(chosen) != 1:
             raise InvalidRequest(
-                f"checkpoint request: expected exactly one of step, latest and best, got {sum(chosen)}."
-                " Say which checkpoint to take."
+                f"checkpoint request: expected exactly one of step, latest and best, got {sum(chosen)}. Set"
+                " exactly one of them."
             )
 
 

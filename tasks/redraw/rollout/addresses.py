@@ -95,8 +95,7 @@ def parse_servers(texts: Iterable[str]) -> tuple[Server, ...]:
     names.pop("", None)
     if not 0 < len(names) <= _MOST:
         raise InvalidRequest(
-            f"servers: expected 1 to {_MOST} of them, got {len(names)}. Name them with --servers, or in"
-            " REDRAW_SERVERS."
+            f"servers: expected 1 to {_MOST} servers, got {len(names)}. Set --servers or REDRAW_SERVERS."
         )
     return tuple(map(_parse, names))
 
@@ -113,12 +112,13 @@ def _parse(text: str) -> Server:
         forms = short_list([f"{scheme}://HOST:PORT" for scheme in _SCHEMES if scheme != "k8s"], "forms", 9)
         raise InvalidRequest(
             f"servers: expected {forms}, k8s://NAMESPACE/SERVICE:PORT or"
-            f" vertex://projects/P/locations/L/endpoints/E, got {text!r:.200}. Correct it; a user, a password"
-            " or a path has no place there."
+            f" vertex://projects/P/locations/L/endpoints/E, got {text!r:.200}. Correct the address, and"
+            " remove any user, password or path."
         )
     if not 0 < int(match["port"]) < 1 << 16:
         raise InvalidRequest(
-            f"servers: expected a port from 1 to 65535, got {match['port']} in {text!r:.200}. Correct it."
+            f"servers: expected a port from 1 to 65535, got {match['port']} in {text!r:.200}. Correct the"
+            " port."
         )
     protocol, secure = _SCHEMES[match["scheme"]]
     return Server(

@@ -48,8 +48,8 @@ def read_questions(storage: Storage, release: Release) -> tuple[tuple[Question, 
         raise InvalidRecord(f"{where}: {err}") from err
     except KeyError as err:
         raise InvalidRecord(
-            f"{where}: expected signatures and outputs of the release record, got {err}. Find out who wrote"
-            " it, and push the same export again."
+            f"{where}: expected the signatures and outputs of the release record, got {err}. The file was"
+            " changed. Push the same export again."
         ) from err
     return tuple(questions), golden.tolerance
 
@@ -81,5 +81,5 @@ def _difference(expected: np.ndarray, actual: np.ndarray, tolerance: float) -> t
         return f"{np.sum(differs)} of {expected.size} values differ" if differs.any() else "", 0.0
     largest = float(np.max(gaps[np.isfinite(gaps)], initial=0.0))
     if odd := int(np.sum(~np.isfinite(gaps))):
-        return f"{odd} of {expected.size} values are finite only on one side", largest
+        return f"{odd} of {expected.size} values are finite in only one of the two answers", largest
     return f"floats differ by up to {largest:.3g}" if differs.any() else "", largest

@@ -76,7 +76,7 @@ class GrpcClient:
                 target, question, self._call(_PREDICT, request, seconds, question.most_bytes)
             )
         except _NotThere as err:
-            raise NotReached(f"version {target.version} gone: {err}") from err
+            raise NotReached(f"version {target.version} is no longer loaded: {err}") from err
 
     def _call(self, method: str, request: Any, seconds: float, most: int) -> bytes:
         options: list[tuple[str, int | str]] = [

@@ -165,7 +165,7 @@ def _object(reply: Reply) -> Mapping[str, Any]:
     if reply.status != _FOUND:
         raise BadAnswer(f"HTTP status {reply.status}: {error_of(reply)}")
     if not isinstance(reply.value, Mapping):
-        raise BadAnswer("an answer that is no JSON object")
+        raise BadAnswer("an answer that is not a JSON object")
     return reply.value
 
 
@@ -174,7 +174,7 @@ def _unknown(target: Target, reply: Reply) -> Look:
 
 
 def _ready() -> Look:
-    return Look(state="loaded", received="a model that is ready, of a version that it does not say")
+    return Look(state="loaded", received="a model that is ready, whose version is unknown")
 
 
 def decode_states(reply: Reply) -> Iterator[tuple[int, tuple[str, str]]]:

@@ -25,7 +25,7 @@ from redraw.rollout.watch import Plan, watch
 from redraw.settings import SERVERS
 from redraw.storage.opening import Storage, open_storage
 
-_UNRECORDED = "the version was published without golden.json: no answers were compared"
+_UNRECORDED = "no answers were compared, because the version was published without golden.json"
 
 _LONGEST_REASON = 1_000
 
@@ -78,8 +78,8 @@ def _live(storage: Storage, request: RolloutRequest) -> int:
     live = read_pointer(storage, request.model).version
     if live is None:
         raise VersionNotFound(
-            f"{storage.uri}/{request.model}: expected a live version, got none. Name one with --version, or"
-            " make one live."
+            f"{storage.uri}/{request.model}: expected a live version, found none. Name a version with"
+            " --version, or make a version live."
         )
     return live
 

@@ -112,7 +112,7 @@ class VertexClient:
 
 def _object(reply: Reply) -> Mapping[str, Any]:
     if reply.status in _FORBIDDEN:
-        raise BadAnswer(f"credentials that may not ask the endpoint: {error_of(reply)}")
+        raise BadAnswer(f"credentials without permission for the endpoint: {error_of(reply)}")
     if reply.status != _FOUND or not isinstance(reply.value, Mapping):
         raise BadAnswer(f"HTTP status {reply.status}: {error_of(reply)}")
     return reply.value

@@ -36,14 +36,16 @@ _ADVICE: dict[ServerState, str] = {
     "confirmed": "",
     "loaded": "Wait longer with --timeout, or look at the server's log.",
     "loading": "Wait longer with --timeout, or look at the server's log.",
-    "other_version": "See whether its configuration follows models.config or a mirror, and reads the bucket.",
-    "unknown_model": "Add the model to its configuration, or append the model's name there: …:PORT/NAME.",
-    "unreachable": "See whether it runs, and whether the address and the port are right.",
-    "no_status": "See whether the port is that of the protocol, and look at the server's log.",
-    "stopped": f"Look at the server's log and its memory, or {_BACK}",
+    "other_version": "Configure the server with models.config or with a mirrored copy, and check that it"
+    " can read the bucket.",
+    "unknown_model": "Add the model to the server's configuration. If the server uses another name, append"
+    " it to the address: …:PORT/NAME.",
+    "unreachable": "Start the server, or correct the address and the port.",
+    "no_status": "Correct the port (gRPC and REST have different ports), and look at the server's log.",
+    "stopped": f"Look at the log and the memory of the server, or {_BACK}",
     "load_failed": f"Look at the server's log, and {_BACK}",
     "refused": f"Look at the server's log, and {_BACK}",
-    "wrong_answer": f"Allow more with --tolerance if its hardware rounds differently, or {_BACK}",
+    "wrong_answer": f"If the server's hardware rounds differently, raise --tolerance, or {_BACK}",
 }
 _CLIENTS: dict[str, Callable[[Server, str], Client]] = {
     "grpc": GrpcClient,
@@ -176,7 +178,7 @@ class _Watch:
                 self._take_addresses(server, server.resolve())
             except OSError as err:
                 unnamed = replace(
-                    self._blank(server, ""), received=f"no address of that name: {short_text(err)}"
+                    self._blank(server, ""), received=f"the name has no address: {short_text(err)}"
                 )
                 self._note((server, ""), 0, unnamed)
             self._ended.wait(_LONGEST_PAUSE)
@@ -255,7 +257,7 @@ class _Watch:
                 largest = max(largest, error)
                 compared.append(question.signature)
         if not (compared or now.versions):
-            received = f"{now.received}, and no recorded answer that could tell"
+            received = f"{now.received}; there are no recorded answers to compare"
             return replace(now, state="no_status", received=received)
         now = replace(now, compared=tuple(compared), largest_error=largest if compared else None)
         if problems:

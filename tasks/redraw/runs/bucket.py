@@ -150,7 +150,8 @@ class RemoteRunFolder(RunFolder):
             self._storage.download(item.name, path)
         except Absent as err:
             raise StorageUnavailable(
-                f"{self.uri}/{item.name}: it was listed and then was gone. Run it again."
+                f"{self.uri}/{item.name}: the object was removed while the run was being read. Run the same"
+                " command again."
             ) from err
         os.utime(path, (item.written_at, item.written_at))
 
@@ -175,8 +176,8 @@ class RemoteRunFolder(RunFolder):
             # The response to the first of two requests may have been lost.
             if stored is None or stored[0] != data:
                 raise ObjectConflict(
-                    f"{self.uri}/{name}: expected what this process wrote there, got another's."
-                    " Another process continues this run: leave it to that one."
+                    f"{self.uri}/{name}: expected the object that this process wrote last, got one of"
+                    " another process, which trains in the same folder. End one of the two trainings."
                 ) from err
             self._generations[name] = stored[1]
 

@@ -116,8 +116,8 @@ class RunFolder:
                 if number == len(lines):
                     break
                 raise InvalidRecord(
-                    f"{self.uri}/{METRICS}, line {number}: expected step, time and metrics, got {line!r:.60}."
-                    " Train into a new folder."
+                    f"{self.uri}/{METRICS}, line {number}: expected step, time and metrics, got"
+                    f" {line!r:.60}. Choose a new folder with --out."
                 ) from err
             evaluations[evaluation.step] = evaluation
         return evaluations

@@ -137,7 +137,8 @@ def tensorflow_library() -> ctypes.CDLL:
     spec = importlib.util.find_spec("tensorflow")  # finds the folder without importing it
     if spec is None or spec.origin is None:
         raise FileNotFoundError(
-            "expected TensorFlow in this interpreter, got no such package. Install requirements.txt."
+            "the package TensorFlow is not installed in this interpreter. Install"
+            " airflow-provider-redraw[tensorflow]."
         )
     library = ctypes.CDLL(str(Path(spec.origin).parent / "libtensorflow_cc.so.2"))
     for name, (result, *arguments) in _FUNCTIONS.items():

@@ -124,7 +124,7 @@ def _demand_loadable(folder: Path, tags: Sequence[str], declared: Callable[[], C
     """Check the graph that the C++ loader would choose; if there is none, the loader refuses by itself."""
     for other in _OTHER_GRAPHS:
         if (folder / other).exists():
-            raise OperationsRefused(f"expected the graph only in {_GRAPH}, got {other} as well")
+            raise OperationsRefused(f"expected only {_GRAPH}, got {other} too. Remove {other}")
     try:
         graphs = read_meta_graphs(folder / _GRAPH) if (folder / _GRAPH).exists() else []
     except CheckpointError as err:

@@ -134,7 +134,7 @@ class ModelSession:
     ) -> tuple[dict[str, Endpoint], dict[str, Endpoint]]:
         if signature not in self._signatures:
             listed = ", ".join(sorted(self._signatures)) or "none"
-            raise StatusError("INVALID_ARGUMENT", f"no signature {signature!r}; there are: {listed}")
+            raise StatusError("INVALID_ARGUMENT", f"no signature {signature!r}; the model has: {listed}")
         feeds, fetches = self._signatures[signature]
         if set(inputs) != set(feeds):
             expected, got = ", ".join(sorted(feeds)), ", ".join(sorted(inputs)) or "none"

@@ -58,7 +58,7 @@ def read_tensor_proto(data: bytes, most: int) -> np.ndarray:
     except (DecodeError, TypeError, ValueError, OverflowError) as err:
         raise MalformedError("a tensor", f"{type(err).__name__}: {str(err)[:100]}") from err
     if array is None:
-        raise MalformedError(f"a tensor of at most {most} elements", f"one of shape {shape}")
+        raise MalformedError(f"a tensor of at most {most} elements", f"a tensor of shape {shape}")
     return array
 
 
@@ -71,7 +71,7 @@ def _values(parsed: TensorProto) -> np.ndarray:
         return texts
     dtype = numpy_dtype(name) if name else None
     if dtype is None:
-        raise TypeError(f"{name or parsed.dtype} is no dtype of NumPy")
+        raise TypeError(f"{name or parsed.dtype} is not a NumPy dtype")
     if parsed.tensor_content:
         return np.frombuffer(parsed.tensor_content, dtype)
     if name.startswith(("float8", "float4")):

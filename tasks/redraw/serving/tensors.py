@@ -48,7 +48,7 @@ def write_tensor(array: np.ndarray) -> int:
     """
     name = name_of_array(array)
     if name is None or name in _PACKED:
-        raise StatusError("UNIMPLEMENTED", f"no request can carry values of dtype {array.dtype}")
+        raise StatusError("UNIMPLEMENTED", f"a request cannot carry values of dtype {array.dtype}")
     shape = (c_int64 * array.ndim)(*array.shape)
     if name == "string":
         return _write_strings(array, shape)
@@ -97,10 +97,12 @@ def read_tensor(tensor: int) -> np.ndarray:
     name = dtype_name(library.TF_TensorType(tensor))
     dtype = None if name is None or name in _PACKED else numpy_dtype(name)
     if name is None or dtype is None:
-        raise StatusError("UNIMPLEMENTED", f"no answer can carry values of dtype {name}")
+        raise StatusError("UNIMPLEMENTED", f"an answer cannot carry values of dtype {name}")
     shape = [library.TF_Dim(tensor, axis) for axis in range(library.TF_NumDims(tensor))]
     if 0 in shape and math.prod(max(length, 1) for length in shape) > _MOST_EMPTY:
-        raise StatusError("RESOURCE_EXHAUSTED", f"no answer can carry shape {shape}: rows without values")
+        raise StatusError(
+            "RESOURCE_EXHAUSTED", f"an answer cannot carry the shape {shape}, whose rows have no values"
+        )
     size, data = library.TF_TensorByteSize(tensor), library.TF_TensorData(tensor)
     if has_fixed_size(name):
         return np.frombuffer(ctypes.string_at(data, size) if size else b"", dtype).reshape(shape)

@@ -43,7 +43,8 @@ def decode_inputs(where: str, signature: Signature, inputs: Mapping[str, Any]) -
     """
     if set(inputs) != set(signature.inputs):
         raise InvalidRequest(
-            f"{where}: expected the inputs {sorted(signature.inputs)}, got {sorted(inputs)}. Correct them."
+            f"{where}: expected the inputs {sorted(signature.inputs)}, got {sorted(inputs)}. Correct the"
+            " request."
         )
     return {
         name: decode_tensor(f"{where}, input {name!r}", spec, inputs[name])
@@ -60,7 +61,7 @@ def decode_tensor(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
     try:
         array = np.array(value, dtype=object)
     except (ValueError, RecursionError) as err:
-        raise _misfit(where, spec, "lists that are nested too deep") from err
+        raise _misfit(where, spec, "lists that are nested too deeply") from err
     # NumPy supports at most 32 dimensions.
     if array.ndim <= len(spec.shape) and any(isinstance(element, list) for element in array.flat):
         raise _misfit(where, spec, "lists of different lengths")
@@ -141,7 +142,7 @@ def encode_outputs(where: str, outputs: Mapping[str, np.ndarray]) -> dict[str, A
     count = sum(value.size for value in outputs.values())
     if count > _MOST_VALUES:
         raise InvalidRequest(
-            f"{where}: expected an answer of at most {_MOST_VALUES} values, got {count}. Ask fewer rows."
+            f"{where}: expected an answer of at most {_MOST_VALUES} values, got {count}. Send fewer rows."
         )
     return {
         name: AnsweredTensor(

@@ -20,7 +20,7 @@ def normalize_array(array: np.ndarray) -> np.ndarray:
         TypeError: TensorFlow has no such dtype.
     """
     if name_of_array(array) is None:
-        raise TypeError(f"expected values of a TensorFlow dtype, got {array.dtype}. Convert them.")
+        raise TypeError(f"expected values of a TensorFlow dtype, got {array.dtype}. Convert the array.")
     if array.dtype.kind not in "OSU":
         return array
     texts = [value.encode() if isinstance(value, str) else bytes(value) for value in array.reshape(-1)]

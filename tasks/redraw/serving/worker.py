@@ -28,8 +28,6 @@ from redraw.serving.sandbox.enter import enter_sandbox
 from redraw.serving.session import ModelSession
 from redraw.serving.wire import receive, send
 
-__all__: list[str] = []
-
 _Arrays = dict[str, np.ndarray]
 _Message = tuple[dict[str, Any], _Arrays]
 

@@ -180,8 +180,9 @@ class _Channel:
                 continue  # the late answer to a question that timed out
         except queue.Empty as err:
             raise StorageUnavailable(
-                f"credentials: expected an answer of the operator within {_ANSWER_SECONDS:g} s, got none."
-                " See whether the connection's token issuer can be reached, and run the task again."
+                f"credentials: expected a token from the Airflow worker within {_ANSWER_SECONDS:g} s, got"
+                " none. Make sure that the worker can reach the token issuer of the connection, then run"
+                " the task again."
             ) from err
         return answer
 

@@ -150,7 +150,7 @@ def demand_outside_saved_model(path: Path) -> None:
     for folder in (place, *place.parents):
         if (folder / "saved_model.pb").is_file():
             raise OutputExists(
-                f"{path}: expected a place outside of the SavedModel {folder}. Choose another place."
+                f"{path}: expected a path outside of the SavedModel {folder}. Choose another path."
             )
 
 
@@ -162,15 +162,15 @@ def demand_no_pattern(path: Path) -> None:
     """
     if marks := sorted(set("*?[\\") & set(str(path.absolute()))):
         raise InvalidName(
-            f"{path}: expected a path without * ? [ and \\, which TensorFlow takes for a pattern of names,"
-            f" got {' '.join(marks)}. Choose another path."
+            f"{path}: expected a path without * ? [ and \\, which TensorFlow reads as a file pattern, got"
+            f" {' '.join(marks)}. Choose another path."
         )
 
 
 def _not_regular(path: Path) -> InvalidName:
     return InvalidName(
-        f"{path}: expected a regular file, got a link, a pipe, a socket or a device."
-        " Put the file itself in its place, or remove it."
+        f"{path}: expected a regular file, got a link, a pipe, a socket or a device. Replace it by a copy"
+        " of the file, or remove it."
     )
 
 
@@ -241,8 +241,8 @@ def writing_to(path: Path) -> Iterator[None]:
         if not _means_full(err):
             raise
         raise DiskFull(
-            f"{path}: expected room to write, got '{os.strerror(errno.ENOSPC)}'."
-            " Free some space on that file system, or write to another one."
+            f"{path}: cannot write: {os.strerror(errno.ENOSPC)}. Free some space on this file system, or"
+            " write to another file system."
         ) from err
 
 

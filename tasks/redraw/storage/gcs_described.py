@@ -70,8 +70,8 @@ def _expecting_a_description(where: str) -> Iterator[None]:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         raise StorageError(
-            f"{where}: expected an object's name, size, crc32c and generation, got a description"
-            f" without: {err!r:.100}. See whether the endpoint is Cloud Storage's."
+            f"{where}: expected an object's name, size, crc32c and generation, got an answer that lacks one"
+            f" of them: {err!r:.100}. Set the endpoint to one of Cloud Storage."
         ) from err
 
 
@@ -98,9 +98,9 @@ def demand_stored(uri: str, stored: StoredObject, expected: _Content) -> StoredO
     """
     if (stored.size, stored.crc32c) != (expected.size, expected.crc32c):
         raise StorageUnavailable(
-            f"{uri}: expected {expected.size} bytes with crc32c {expected.crc32c or 0:08x} to be stored, got"
-            f" {stored.size} with {stored.crc32c!r}. Remove the object, and run it again:"
-            f" {removal_command(uri, stored.generation)}"
+            f"{uri}: expected {expected.size} bytes with crc32c {expected.crc32c or 0:08x} to be stored,"
+            f" got {stored.size} with {stored.crc32c!r}. Run the same command again after you have removed"
+            f" the object: {removal_command(uri, stored.generation)}"
         )
     return stored
 

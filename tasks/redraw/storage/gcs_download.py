@@ -99,6 +99,6 @@ def _read(blob: Any, sink: _Sink, patience: Patience) -> None:
         blob.download_to_file(sink, start=sink.size or None, timeout=patience.silence, **options)
     except api.NotFound as err:
         raise StorageUnavailable(
-            f"gs://{blob.bucket.name}/{blob.name}: expected it unchanged while it was read, got another"
-            " object in its place, or none. Find out who writes there, and run it again."
+            f"gs://{blob.bucket.name}/{blob.name}: the object was replaced or removed while it was being"
+            " read. Wait until nothing writes to it, then run the same command again."
         ) from err

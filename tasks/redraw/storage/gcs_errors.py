@@ -65,21 +65,21 @@ def translating(uri: str, permission: str) -> Iterator[None]:
 def _translated(uri: str, permission: str, err: Exception, reason: str) -> StorageError:
     if isinstance(err, api.NotFound):
         return BucketNotFound(
-            f"{uri}: expected an existing bucket, got 404 {reason}. Create the bucket, or correct its name."
+            f"{uri}: expected an existing bucket, got 404 {reason}. Correct the bucket's name, or create"
+            " the bucket: gcloud storage buckets create."
         )
     if isinstance(err, api.Forbidden | api.Unauthorized | api.BadRequest) and _REQUESTER_PAYS.search(reason):
         return StorageForbidden(
             f"{uri}: expected a project that pays for the request, got {err.code} {reason}. Set"
-            f" {USER_PROJECT.variable}, or user_project in the Airflow connection's extra fields, to one in"
-            " which the service account has serviceusage.services.use."
+            f" {USER_PROJECT.variable}, or user_project in the Airflow connection's extra fields, to a"
+            " project in which the service account has serviceusage.services.use."
         )
     if isinstance(err, api.Forbidden | api.Unauthorized):
         return _forbidden(uri, permission, f"{err.code} {reason}")
     if isinstance(err, _UNAVAILABLE) or getattr(err, "code", None) == _REQUEST_TIMEOUT:
         return StorageUnavailable(
-            f"{uri}: expected an answer of the storage, got {reason} until the retries were used up."
-            " See whether it can be reached and try again;"
-            f" {STORAGE_TIMEOUT.variable} (seconds) says how long."
+            f"{uri}: expected an answer of Cloud Storage, got {reason} on every try. Check the network,"
+            f" then run the same command again; to wait longer, raise {STORAGE_TIMEOUT.variable} (seconds)."
         )
     if isinstance(err, auth.GoogleAuthError):
         return StorageForbidden(
@@ -93,13 +93,13 @@ def _forbidden(uri: str, permission: str, got: str) -> StorageForbidden:
     """A refusal, with advice on the cause that the service gives."""
     if _PROTECTED.search(got):
         return StorageForbidden(
-            f"{uri}: expected an object that may be replaced and deleted, got {got}."
-            " Wait until then, or have the retention or the hold lifted."
+            f"{uri}: expected an object that may be replaced and deleted, got {got}. Wait until the"
+            " retention ends, or have the retention or the hold removed."
         )
     advice = (
-        "No role helps: have the cause removed that it names."
+        "A role cannot fix this. Remove the cause that the answer names."
         if _CLOSED.search(got)
-        else "Grant the service account what it lacks, or use other credentials."
+        else "Grant the service account this permission, or use other credentials."
     )
     return StorageForbidden(f"{uri}: expected permission ({permission}), got {got}. {advice}")
 

@@ -253,6 +253,6 @@ def demand_small(uri: str, content: bytes, most: int) -> bytes:
     """
     if len(content) > most:
         raise InvalidRecord(
-            f"{uri}: expected at most {most} bytes, got more. Find out who wrote it, and remove it."
+            f"{uri}: expected at most {most} bytes, got more, so Redraw did not write this object. Remove it."
         )
     return content

@@ -175,8 +175,8 @@ class LocalStorage:
         target = os.path.realpath(path)
         if not Path(target).is_relative_to(os.path.realpath(self._root)):
             raise InvalidName(
-                f"{path}: expected a file below {self._root}, got a link to {target}."
-                " Put the file itself in its place, or remove the link."
+                f"{path}: expected a file below {self._root}, got a link to {target}. Replace the link by a"
+                " copy of the file, or remove the link."
             )
         return path
 
@@ -278,6 +278,6 @@ def _named_errors(path: Path) -> Iterator[None]:
         yield
     except PermissionError as err:
         raise StorageForbidden(
-            f"{path}: expected permission to use it, got '{err.strerror}' for {err.filename}."
-            " Grant it, or name another folder."
+            f"{path}: expected permission to use this folder, got '{err.strerror}' for {err.filename}."
+            " Grant the permission, or name another folder."
         ) from err

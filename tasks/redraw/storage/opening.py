@@ -13,48 +13,23 @@ from pathlib import Path
 from redraw.errors import InvalidName, InvalidRecord, NewerRecord, OutputExists, StorageUnavailable
 from redraw.records import Record
 from redraw.storage.files import write_atomically
-from redraw.storage.interface import (
-    Absent,
-    AlreadyThere,
-    Changed,
-    FileAltered,
-    Storage,
-    StoredObject,
-    removal_command,
-)
+from redraw.storage.interface import Absent as Absent
+from redraw.storage.interface import AlreadyThere as AlreadyThere
+from redraw.storage.interface import Changed as Changed
+from redraw.storage.interface import FileAltered as FileAltered
+from redraw.storage.interface import Storage as Storage
+from redraw.storage.interface import StoredObject as StoredObject
+from redraw.storage.interface import removal_command as removal_command
 from redraw.storage.pause import pauses
-from redraw.storage.trees import (
-    SMALL_STREAMS,
-    copy_or_match,
-    create_or_match,
-    download_tree,
-    in_parallel,
-    map_ahead,
-    streams_for,
-    upload_tree,
-)
+from redraw.storage.trees import SMALL_STREAMS as SMALL_STREAMS
+from redraw.storage.trees import copy_or_match as copy_or_match
+from redraw.storage.trees import create_or_match as create_or_match
+from redraw.storage.trees import download_tree as download_tree
+from redraw.storage.trees import in_parallel as in_parallel
+from redraw.storage.trees import map_ahead as map_ahead
+from redraw.storage.trees import streams_for as streams_for
+from redraw.storage.trees import upload_tree as upload_tree
 from redraw.uri import BucketUri, Uri
-
-__all__ = [
-    "SMALL_STREAMS",
-    "Absent",
-    "AlreadyThere",
-    "Changed",
-    "FileAltered",
-    "Storage",
-    "StoredObject",
-    "copy_or_match",
-    "create_or_match",
-    "download_tree",
-    "in_parallel",
-    "map_ahead",
-    "open_storage",
-    "read_uri",
-    "removal_command",
-    "streams_for",
-    "upload_tree",
-    "write_uri",
-]
 
 _LARGEST = 64 << 20
 
@@ -132,14 +107,14 @@ def write_uri(uri: str, data: bytes) -> None:
                 return
         pause()  # another process wrote in between; this write comes after it
     raise StorageUnavailable(
-        f"{uri}: expected to write it, got another writer's content on each try. Find out who writes it,"
-        " and run it again."
+        f"{uri}: could not write the object, because another process changed it on every try. Wait until"
+        " that process ends, then run the same command again."
     )
 
 
 def _split(uri: Uri) -> tuple[Uri, str]:
     if uri.is_bucket and not uri.key:
-        raise InvalidName(f"{uri}: expected gs://BUCKET/NAME, got only a bucket. Name a file in it.")
+        raise InvalidName(f"{uri}: expected gs://BUCKET/NAME, got only a bucket. Name a file in the bucket.")
     return uri.parent, uri.name
 
 

@@ -77,8 +77,8 @@ def demand_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
         raise DiskFull(
-            f"{folder}: expected room for {size} bytes, got {free} free ones."
-            " Free some space on that file system, or write to another one."
+            f"{folder}: expected {size} free bytes, got {free}. Free some space on this file system, or"
+            " write to another file system."
         )
     root = _root()
     if not folder.is_relative_to(root):
@@ -97,8 +97,8 @@ def _demand_quota(root: Path, own: Path, size: int) -> None:
     if quota is not None and promised + size > quota:
         raise DiskFull(
             f"{root}: expected room for {size} bytes within {SCRATCH_BYTES.variable}={quota}, got"
-            f" {max(0, quota - promised)}:"
-            f" other stages have the rest. Raise it, or run fewer of them on this machine at once."
+            f" {max(0, quota - promised)}: other stages use the rest. Raise {SCRATCH_BYTES.variable}, or"
+            " run fewer stages at once on this machine."
         )
 
 
@@ -114,7 +114,7 @@ def _open_root() -> Path:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if SCRATCH.read() is None and (root.is_symlink() or root.stat().st_uid != os.getuid()):
         raise StorageForbidden(
-            f"{root}: expected a folder of user {os.getuid()}, got a link or one of user"
+            f"{root}: expected a folder of user {os.getuid()}, got a link, or a folder of user"
             f" {root.stat().st_uid}. Set {SCRATCH.variable} to another folder."
         )
     return root

@@ -49,8 +49,8 @@ def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> lis
         )
     except FileAltered as err:
         raise StorageUnavailable(
-            f"{storage.uri}/{prefix}: expected the files that were read before, got {err}. One of them"
-            " changed while it was copied: run it again."
+            f"{storage.uri}/{prefix}: a file changed while it was being uploaded ({err}). Run the same"
+            " command again."
         ) from err
 
 
@@ -100,13 +100,13 @@ def _create_or_compare(
         item = storage.stat(name)
     if item is None:
         raise StorageUnavailable(
-            f"{storage.uri}/{name}: it was there and then was gone: somebody else removes objects."
-            " Find out who, and run it again."
+            f"{storage.uri}/{name}: another process removed the object in the meantime. Wait until that"
+            " process ends, then run the same command again."
         )
     if (item.size, item.crc32c) != (file.size, file.crc32c):
         raise ObjectConflict(
             f"{storage.uri}/{name}: expected {file.size} bytes with crc32c {file.crc32c:08x}, got"
-            f" {item.size} bytes with {item.crc32c!r:.10}. It is left as it is: find out who wrote it, and"
+            f" {item.size} bytes with {item.crc32c!r:.10}. The object was not changed. If no one needs it,"
             f" remove it: {removal_command(f'{storage.uri}/{name}', item.generation)}"
         )
     return item
@@ -136,7 +136,8 @@ def download_tree(storage: Storage, prefix: str, folder: Path) -> list[StoredObj
             return storage.download(item.name, path)
         except Absent as err:
             raise StorageUnavailable(
-                f"{storage.uri}/{item.name}: it was listed and then was gone. Run it again."
+                f"{storage.uri}/{item.name}: the object was removed in the meantime. Run the same command"
+                " again."
             ) from err
 
     return in_parallel(fetch, objects, streams_for(item.size for item in objects))

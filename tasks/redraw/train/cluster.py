@@ -58,7 +58,7 @@ def read_cluster(environment: Mapping[str, str]) -> Cluster:
 
 def _invalid(text: str) -> InvalidRequest:
     return InvalidRequest(
-        "train request: distribution multi_worker: expected TF_CONFIG with a cluster of worker (and at"
-        f" most one chief) and this process's task in it, got {text!r:.200}. Set it in each"
+        "train request: distribution multi_worker: expected TF_CONFIG with a cluster of workers (and at"
+        f" most one chief) and with the task of this process, got {text!r:.200}. Set TF_CONFIG in each"
         " worker's environment."
     )

@@ -82,12 +82,12 @@ def _demand_possible(model: str, definition: ModelDefinition, distribution: str)
     if distribution != "none" and plan.jit_compile:
         # An XLA graph cannot contain communication of replicas, such as for a layer's statistics; not tried.
         raise InvalidDefinition(
-            f"{model}: expected jit_compile with distribution none, got {distribution}."
-            " Choose one of the two."
+            f"{model}: expected distribution none, because the training plan sets jit_compile, got"
+            f" {distribution}. Unset jit_compile, or train with --distribution none."
         )
     special = distribution != "none" or plan.jit_compile or plan.mixed_precision is not None
     if special and isinstance(definition, GraphFunctionDefinition):
         raise InvalidDefinition(
-            f"{model}: expected distribution none, and neither jit_compile nor mixed_precision, for a TF1"
-            f" graph function, got {distribution}, {plan}. Train it in one process."
+            f"{model}: expected distribution none without jit_compile and mixed_precision for a TF1 graph"
+            f" function, got {distribution}, {plan}. Correct the training plan."
         )

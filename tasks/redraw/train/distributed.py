@@ -165,8 +165,8 @@ def _raising_worker_lost(cluster: Cluster) -> Iterator[None]:
             raise
         raise WorkerLost(
             f"worker {cluster.index} of {cluster.workers}: expected the other workers to answer, got"
-            f" {type(err).__name__}: {str(err).partition(chr(10))[0]:.200}. Start every worker again with the"
-            " same request: they resume from the last checkpoint."
+            f" {type(err).__name__}: {str(err).partition(chr(10))[0]:.200}. Start every worker again with"
+            " the same command: training resumes from the last checkpoint."
         ) from err
 
 

@@ -166,7 +166,7 @@ def _demand_shared(where: str, training_variables: list[Any]) -> None:
     fresh = [v.op.name for v in tf.compat.v1.global_variables() if v.name not in names]
     if fresh:
         raise InvalidDefinition(
-            f"{where}: expected the variables of training when it draws for evaluation, got new ones:"
-            f" {short_list(fresh, 'new variables')}. Make variables by tf.compat.v1.get_variable, with equal"
-            " names in every mode."
+            f"{where}: expected that evaluation uses the variables of training, got new variables:"
+            f" {short_list(fresh, 'new variables')}. Create variables with tf.compat.v1.get_variable, with"
+            " the same names in every mode."
         )

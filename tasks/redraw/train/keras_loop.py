@@ -198,6 +198,6 @@ def _read_checkpoint(checkpoint: tf.train.Checkpoint, prefix: str, partial: bool
     except (AssertionError, ValueError, tf.errors.NotFoundError) as err:
         first_line = one_line(str(err).partition("\n")[0])
         raise CheckpointMismatch(
-            f"{prefix}: expected a checkpoint of this network, got another: {first_line}."
-            " Train into a new folder, or name another checkpoint."
+            f"{prefix}: expected a checkpoint of this network, got one that does not match: {first_line}."
+            " Choose a new folder with --out, or another checkpoint."
         ) from err

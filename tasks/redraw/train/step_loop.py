@@ -91,15 +91,15 @@ class StepLoop(ABC):
         prefix, record = fetch_checkpoint(uri, scratch)
         if record is not None and record.model != self._definition_name():
             raise CheckpointMismatch(
-                f"warm start {uri}: expected a checkpoint of {self._definition_name()!r}, got one"
-                f" of {record.model!r}. Name one of this model."
+                f"warm start {uri}: expected a checkpoint of {self._definition_name()!r}, got one of"
+                f" {record.model!r}. Name a checkpoint of this model."
             )
         # The files tell the format of a checkpoint outside of a catalogue.
         file_format = open_checkpoint(prefix).format if record is None else record.format
         if "keras" in file_format or (record is not None and file_format != "tensor_bundle"):
             raise CheckpointMismatch(
                 f"warm start {uri}: expected a checkpoint in TensorFlow's own format, got {file_format!r}."
-                " Name one that train saved, or a tf.train.Checkpoint."
+                " Name a checkpoint that 'redraw train' saved, or a tf.train.Checkpoint."
             )
         return prefix
 
@@ -118,8 +118,8 @@ class StepLoop(ABC):
                 batch = next(batches)
             except StopIteration as err:
                 raise InvalidDefinition(
-                    f"{self._definition_name()}.training_data: expected endless batches, got"
-                    f" {self.step}. Call repeat() on the dataset."
+                    f"{self._definition_name()}.training_data: expected an endless dataset, got {self.step}"
+                    " batches. Call repeat() on the dataset."
                 ) from err
             loss = self._train_step(*batch)
             now = time.monotonic()

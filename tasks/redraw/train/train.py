@@ -144,8 +144,8 @@ def demand_foreseeable(request: TrainRequest, definition: ModelDefinition) -> No
         _demand_step(request.step, request.max_steps or definition.training.steps, definition)
     if request.weights == "average" and definition.training.average_decay is None:
         raise InvalidRequest(
-            f"weights: expected raw, because {request.model} keeps no average while it trains, got 'average'."
-            " Choose raw or default, or set average_decay in the definition's training plan."
+            f"weights: expected raw, because {request.model} has no average_decay in its training plan, got"
+            " 'average'. Choose raw or default, or set average_decay."
         )
     if request.bucket is not None:
         # Only listing matters: it fails if the bucket is missing or forbidden.
@@ -160,8 +160,8 @@ def _demand_metric(name: str, definition: ModelDefinition) -> None:
     measurable = sorted(measured | {"training_loss"})
     if name not in measurable:
         raise InvalidRequest(
-            f"metric: expected one of {', '.join(measurable)}, which the evaluation measures, got"
-            f" {name!r:.100}. Correct it."
+            f"metric: expected a metric of the evaluation ({', '.join(measurable)}), got {name!r:.100}."
+            " Choose one of these."
         )
 
 
@@ -171,6 +171,6 @@ def _demand_step(step: int, steps: int, definition: ModelDefinition) -> None:
     remaining = saved[-plan.keep_checkpoints :]
     if step not in remaining:
         raise InvalidRequest(
-            f"step: expected one that a training of {steps} steps keeps a checkpoint of, from"
-            f" {remaining[0]} to {remaining[-1]} every {plan.evaluate_every}, got {step}. Correct it."
+            f"step: expected a step whose checkpoint a training of {steps} steps keeps ({remaining[0]} to"
+            f" {remaining[-1]}, every {plan.evaluate_every}), got {step}. Choose one of these."
         )

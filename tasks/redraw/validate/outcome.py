@@ -60,7 +60,7 @@ def skip(name: str, reason: str, advice: str) -> Check:
         name=name,
         status="not_run",
         looked_at="nothing",
-        expected="an export for which the check can be done",
+        expected="an export that the check can examine",
         found=f"not run: {reason}",
         advice=advice,
     )
@@ -68,7 +68,10 @@ def skip(name: str, reason: str, advice: str) -> Check:
 
 def skip_dependent(name: str, needed: str) -> Check:
     """The outcome of a check that needs another one, which did not pass."""
-    return replace(skip(name, "", "Fix that first."), found=f"{_NEEDS}{needed}, which did not pass")
+    return replace(
+        skip(name, "", "Fix the check that did not pass first."),
+        found=f"{_NEEDS}{needed}, which did not pass",
+    )
 
 
 def is_dependent(check: Check) -> bool:

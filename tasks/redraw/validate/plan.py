@@ -108,5 +108,5 @@ def demand_checks(names: Iterable[str]) -> None:
         if name not in EVERY_CHECK:
             raise InvalidRequest(
                 f"waive: expected the name of a check, one of {', '.join(EVERY_CHECK)}, got {name!r:.100}."
-                " Correct it."
+                " Correct the name."
             )

@@ -14,8 +14,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+from redraw.definition import ModelDefinition
 from redraw.definition.registry import find_fitting
 from redraw.errors import InvalidDefinition, MissingDependency, ValidationFailed
 from redraw.records import Check, ExportedModel, ValidationReport
@@ -37,9 +38,6 @@ from redraw.validate.report.write import (
 from redraw.validate.subject.fetching import fetch_files, find_live_version, read_exported
 from redraw.validate.subject.model_resources import ModelResources
 from redraw.validate.subject.subject import Subject
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
 
 logger = logging.getLogger(__name__)
 

@@ -29,15 +29,15 @@ DAGS: dict[str, tuple[str, dict[str, object]]] = {
 }
 # What a run asks for, and a part of what the task says. tests/dags/test_requests.py asks each DAG for more.
 ELSEWHERE: tuple[tuple[dict[str, object], str], ...] = (
-    ({"bucket": "gs://somewhere-else"}, "bucket: expected a place in gs://redraw-models"),
-    ({"bucket": "gs://redraw-models-2/a"}, "bucket: expected a place in gs://redraw-models"),
+    ({"bucket": "gs://somewhere-else"}, "bucket: expected a path in gs://redraw-models"),
+    ({"bucket": "gs://redraw-models-2/a"}, "bucket: expected a path in gs://redraw-models"),
     ({"no_such_field": 1}, "conf: expected fields of the form"),
 )
 IN_RETRAIN: tuple[tuple[dict[str, object], str], ...] = (
-    ({"catalogue": "/etc"}, "catalogue: expected a place in gs://redraw-checkpoints"),
-    ({"warm_start": "/proc/self/environ"}, "warm_start: expected a place in"),
+    ({"catalogue": "/etc"}, "catalogue: expected a path in gs://redraw-checkpoints"),
+    ({"warm_start": "/proc/self/environ"}, "warm_start: expected a path in"),
     ({"warm_start": "gs://redraw-models/../a"}, "expected gs://BUCKET"),
-    ({"model": "line_asking", "approval": "no"}, "A run cannot leave it out"),
+    ({"model": "line_asking", "approval": "no"}, "Remove the argument, or choose yes"),
 )
 
 

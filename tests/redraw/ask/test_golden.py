@@ -36,7 +36,7 @@ def test_predict_published_version_answers_its_labelled_examples(
 
 
 def test_predict_without_a_live_version_says_so(published: str) -> None:
-    with pytest.raises(VersionNotFound, match="expected a live version, got none"):
+    with pytest.raises(VersionNotFound, match="expected a live version, found none"):
         predict_golden(PredictRequest(model="mnist", bucket=published))
 
 

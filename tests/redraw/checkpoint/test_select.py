@@ -69,12 +69,14 @@ def test_select_best_passes_over_nan(run_copy: RunFolder, tmp_path: Path) -> Non
 
 
 def test_select_unknown_metric_lists_the_known(run_copy: RunFolder, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointNotFound, match="got metrics accuracy, average_accuracy"):
+    with pytest.raises(CheckpointNotFound, match="found metrics accuracy, average_accuracy"):
         select(run_copy, tmp_path / "catalogue", best="f1")
 
 
 def test_select_absent_step_lists_the_steps(run_copy: RunFolder, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointNotFound, match="expected a checkpoint of step 5, got 200, 400, 600"):
+    with pytest.raises(
+        CheckpointNotFound, match="expected a checkpoint of step 5, found steps 200, 400, 600"
+    ):
         select(run_copy, tmp_path / "catalogue", step=5)
 
 

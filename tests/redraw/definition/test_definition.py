@@ -33,7 +33,7 @@ def test_check_renames_that_are_no_pairs_is_refused(renames: Any) -> None:
         ("license", None, "license: expected str, got None"),
         ("intended_use", ["digits"], "intended_use: expected str"),
         ("limits", 5, "limits: expected str, got 5"),
-        ("licence", "MIT", "licence: expected 'Apache-2.0' as in license, got 'MIT'"),
+        ("licence", "MIT", "licence: expected the same value as license .'Apache-2.0'., got 'MIT'"),
     ],
 )
 def test_check_card_texts_of_another_type_are_refused_by_name(name: str, value: Any, message: str) -> None:
@@ -45,7 +45,9 @@ def test_check_card_texts_of_another_type_are_refused_by_name(name: str, value: 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_check_change_tolerance_that_is_none_is_refused(value: float) -> None:
     tolerant = type("Tolerant", (Mnist,), {"change_tolerance": value})
-    with pytest.raises(InvalidDefinition, match="change_tolerance: expected a number from 0 on, got"):
+    with pytest.raises(
+        InvalidDefinition, match="change_tolerance: expected a finite number of 0 or more, got"
+    ):
         tolerant().check()
 
 
@@ -56,7 +58,7 @@ def test_check_change_tolerance_that_is_none_is_refused(value: float) -> None:
 )  # fmt: skip
 def test_check_bound_that_everything_keeps_is_refused(name: str, value: Any) -> None:
     bound = type("Bound", (Mnist,), {name: value})
-    with pytest.raises(InvalidDefinition, match=rf"{name}.*: expected a number from 0 on, got"):
+    with pytest.raises(InvalidDefinition, match=rf"{name}.*: expected a finite number of 0 or more, got"):
         bound().check()
 
 
@@ -65,7 +67,11 @@ def test_check_bound_that_everything_keeps_is_refused(name: str, value: Any) -> 
     [
         ("training", TrainingPlan(steps="5"), "training, steps: expected int, got '5'"),  # type: ignore[arg-type]
         ("training", TrainingPlan(steps=1.5), "training, steps: expected int, got 1.5"),  # type: ignore[arg-type]
-        ("training", TrainingPlan(average_decay=1.5), "average_decay: expected a number from 0 to below 1"),
+        (
+            "training",
+            TrainingPlan(average_decay=1.5),
+            "average_decay: expected a number from 0 to less than 1",
+        ),
         ("training", TrainingPlan(mixed_precision="fp8"), "mixed_precision: expected"),  # type: ignore[arg-type]
         ("budget", Budget(p99_ms="9"), r"budget, p99_ms: expected float \| None, got '9'"),  # type: ignore[arg-type]
         ("thresholds", {"loss": Threshold(at_most="1")}, "thresholds 'loss', at_most: expected"),  # type: ignore[arg-type]
@@ -93,11 +99,11 @@ GOOD = TensorSpec("float32", (None, 3))
     [
         ({"x": "float32"}, r"input 'x': expected redraw.TensorSpec.*got 'float32'"),
         ({"x": tf.TensorSpec((None, 3))}, "input 'x': expected redraw.TensorSpec"),
-        ({3: GOOD}, "input 3: expected a name"),
-        (["x"], "expected names to TensorSpec"),
+        ({3: GOOD}, "input 3: expected a non-empty name"),
+        (["x"], "expected dicts from names to TensorSpec"),
         ({"x": TensorSpec("floatx", (None, 3))}, "expected a dtype of bool, string, .*got 'floatx'"),
         ({"x": TensorSpec(tf.float32, (None, 3))}, "expected a dtype of .*got tf.float32"),  # type: ignore[arg-type]
-        ({"x": TensorSpec("float32", (None, -3))}, "expected None or a number from 0 on"),
+        ({"x": TensorSpec("float32", (None, -3))}, "expected None or a number of 0 or more"),
         ({"x": TensorSpec("float32", (None, "3"))}, "expected None or a number"),  # type: ignore[arg-type]
     ],
 )

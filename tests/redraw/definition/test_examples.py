@@ -18,14 +18,17 @@ IMAGES = {"image": np.zeros((2, 28, 28), np.uint8)}
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (None, "expected signature names with a GoldenExamples each, got NoneType"),
-        ([], "expected signature names with a GoldenExamples each, got list"),
+        (None, "expected a dict from signature names to GoldenExamples, got NoneType"),
+        ([], "expected a dict from signature names to GoldenExamples, got list"),
         (
             {"serving": GoldenExamples(inputs=IMAGES)},
             "'serving': expected one of .*serving_default",
         ),
         ({"serving_default": IMAGES}, "'serving_default': expected GoldenExamples, got dict"),
-        ({"serving_default": GoldenExamples(inputs=None)}, "expected inputs by name, got NoneType"),  # type: ignore[arg-type]
+        (
+            {"serving_default": GoldenExamples(inputs=None)},
+            "expected a dict from names to inputs, got NoneType",
+        ),  # type: ignore[arg-type]
         (
             {"serving_default": GoldenExamples(inputs={"picture": [1]})},
             "inputs of image, got 'picture'",

@@ -61,7 +61,9 @@ def test_requests_of_features_labels_that_two_outputs_could_have_are_left_out() 
 
 def test_requests_of_features_of_no_batch_says_so() -> None:
     none = tf.data.Dataset.from_tensors((tf.zeros([1, 1]), tf.zeros([1, 1]))).take(0)
-    with pytest.raises(InvalidDefinition, match="evaluation_data: expected batches, got none"):
+    with pytest.raises(
+        InvalidDefinition, match="evaluation_data: expected at least one batch, got an empty dataset"
+    ):
         requests_of_features(none, {}, 10)
 
 

@@ -123,7 +123,7 @@ def test_validate_definition_without_data_says_what_was_compared(
     unmade = {name: check for name, check in checks.items() if check.status != "passed"}
     assert set(unmade) == {"graphs-compared", "held-out-examples", "live-answers", "reference-answers"}
     assert {check.status for check in unmade.values()} == {"not_run"}
-    assert "it has no training_data, evaluation_data, loss" in unmade["graphs-compared"].found
+    assert "without training_data, evaluation_data, loss" in unmade["graphs-compared"].found
     assert [name for name, check in unmade.items() if not check.admits] == (
         [] if more else ["held-out-examples"]
     )
@@ -140,7 +140,7 @@ def test_validate_definition_without_data_passes_by_a_reference_alone(
     report = validator.validate(ValidateRequest.from_json({**request, "reference": out}))
 
     checks = {check.name: check for check in report.checks}
-    assert "reference-answers compares it" in checks["held-out-examples"].waived
+    assert "the check reference-answers compares" in checks["held-out-examples"].waived
     assert "the answers to 200 rows" in checks["reference-answers"].looked_at
     assert report.proofs == ("golden-examples", "reference-answers")
 
@@ -150,7 +150,9 @@ def test_train_of_what_only_exports_says_what_is_missing_before_anything_starts(
 ) -> None:
     announce("line", "\n    def training_data(self):\n        raise NotImplementedError\n")
 
-    with pytest.raises(InvalidDefinition, match="expected evaluation_data, loss, got none: it only exports"):
+    with pytest.raises(
+        InvalidDefinition, match="expected evaluation_data, loss, got none: this definition only exports"
+    ):
         train_model(TrainRequest.from_json({"model": "line", "out": str(tmp_path / "run")}))
     assert not (tmp_path / "run").exists()
     (described,) = describe_models(ModelsRequest()).models

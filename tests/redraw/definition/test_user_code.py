@@ -21,7 +21,7 @@ class Speechless(Exception):  # noqa: N818 - as users call theirs
 @pytest.mark.parametrize(
     ("raised", "cause"),
     [
-        (Speechless(), "Speechless: no message: ValueError"),
+        (Speechless(), "Speechless: (no message: str() of the error raised ValueError)"),
         (ValueError("\x1b[1mInput 0\x1b[0m\n  is missing"), "ValueError: Input 0 is missing"),
         (SystemExit(0), "SystemExit: 0"),
         (KeyboardInterrupt(), "KeyboardInterrupt:"),

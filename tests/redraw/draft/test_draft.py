@@ -91,7 +91,7 @@ def test_draft_of_two_heads_lists_them_and_stops(tmp_path: Path) -> None:
     meta = two_heads(tmp_path)
 
     with pytest.raises(
-        InvalidRequest, match=r"expected one output, or one head, got .*second.*first.*--output"
+        InvalidRequest, match=r"expected one output, or one group of outputs, got .*second.*first.*--output"
     ):
         draft(meta)
     assert executed(draft(meta, output=["answer=second"])).outputs == {"answer": "second"}
@@ -209,10 +209,14 @@ def recorded_loss(net: Net, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
-        (_attention, InvalidRequest, r"one head, got MatMul_1:0 \(meets '.*' as an answer meets its label\)"),
-        (_mixture, InvalidRequest, r"shares.*:0 .*MatMul_1:0 \(meets"),
+        (
+            _attention,
+            InvalidRequest,
+            r"one group of outputs, got MatMul_1:0 \(is compared with '.*', as an answer is with its label\)",
+        ),
+        (_mixture, InvalidRequest, r"shares.*:0 .*MatMul_1:0 \(is compared with"),
         (_numbered, InvalidDefinition, r"Placeholder 'mode'.*--set mode=VALUE"),
-        (_compared, InvalidDefinition, r"expected a row for each.*\[23, 23\] for 23 rows"),
+        (_compared, InvalidDefinition, r"expected one row for each.*\[23, 23\] for 23 rows"),
     ],
 )
 def test_draft_of_what_is_not_certain_asks(

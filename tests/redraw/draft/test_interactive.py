@@ -36,9 +36,9 @@ def test_draft_asks_at_a_terminal_until_the_answer_is_one_of_the_candidates(tmp_
     with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs) as process:
         os.close(theirs)
         try:
-            asked = read_until(terminal, "or names: ")
+            asked = read_until(terminal, "separated by commas: ")
             os.write(terminal, b"9\n")
-            read_until(terminal, "or names: ")
+            read_until(terminal, "separated by commas: ")
             number = re.search(r"(\d+)  second:0  \(", asked)
             assert number, asked
             os.write(terminal, f"{number[1]}\n".encode())
@@ -48,7 +48,7 @@ def test_draft_asks_at_a_terminal_until_the_answer_is_one_of_the_candidates(tmp_
         finally:
             process.kill()
             os.close(terminal)
-    assert "What answers?" in asked
+    assert "Which tensor is the answer?" in asked
     assert re.search(r"outputs = \{\s*'second': 'second:0',?\s*\}", drafted["module"].replace('"', "'"))
 
 

@@ -200,7 +200,7 @@ def test_draft_of_weights_alone_damaged_files_or_without_a_place_is_one_clear_li
         made.save_weights(tmp_path / "only.weights.h5")
     with pytest.raises(CheckpointNotFound, match="got only weights"):
         drafted(tmp_path / "only.weights.h5", tmp_path / "package")
-    with pytest.raises(InvalidRequest, match="--out, or --keep-graph"):
+    with pytest.raises(InvalidRequest, match="--out PACKAGE or --keep-graph"):
         draft_definition(DraftRequest.from_json({"source": str(path)}))
     for ending in (".keras", ".h5"):
         shutil.copyfile(files[ending][0], tmp_path / f"cut{ending}")
@@ -215,7 +215,7 @@ def test_draft_leaves_a_file_that_has_the_name_of_the_configuration(
 ) -> None:
     request = {"source": str(files[".keras"][0]), "name": "net", "out": str(tmp_path)}
     (tmp_path / "net.json").write_text("mine")
-    with pytest.raises(OutputExists, match=r"net\.json: expected no file"):
+    with pytest.raises(OutputExists, match=r"net\.json: this file already exists"):
         draft_definition(DraftRequest.from_json(request))
     assert [path.name for path in tmp_path.iterdir()] == ["net.json"]
     assert (tmp_path / "net.json").read_text() == "mine"
@@ -265,8 +265,8 @@ def test_validate_draft_of_a_keras_file_passes_by_what_keras_itself_answers(
     checks = {check.name: check for check in report.checks}
     assert report.passed
     assert checks["recorded-answers"].status == "passed"
-    assert f"model{ending} as Keras itself loads it" in checks["recorded-answers"].looked_at
-    assert "recorded-answers asks the untouched original" in checks["held-out-examples"].waived
+    assert f"model{ending}, loaded by Keras" in checks["recorded-answers"].looked_at
+    assert "the check recorded-answers compares with the original graph" in checks["held-out-examples"].waived
 
 
 def test_validate_draft_whose_configuration_was_changed_names_what_answers_otherwise(
@@ -289,5 +289,5 @@ def test_ask_keras_file_that_brings_code_loads_nothing(
         lambda c: layer(c, "Dropout").update(class_name="Lambda"),
     )
 
-    with pytest.raises(CannotRun, match=r"bent\.keras is not loaded: it needs 'Lambda'"):
+    with pytest.raises(CannotRun, match=r"bent\.keras is not loaded, because it needs custom code: 'Lambda'"):
         KerasFile(definition, bent)

@@ -171,7 +171,7 @@ def test_export_archive_with_a_lambda_or_an_unknown_class_is_refused(tmp_path: P
     x = keras.Input((4,))
     for name, layer in (("Lambda", keras.layers.Lambda(lambda y: y)), ("Doubled", Doubled())):
         keras.Model(x, layer(x)).save(tmp_path / f"{name}.keras")
-        with pytest.raises(CheckpointMismatch, match=rf"got .*{name}.*: code that is never loaded"):
+        with pytest.raises(CheckpointMismatch, match=rf"got .*{name}.*, whose code Redraw does not load"):
             export(tmp_path / f"{name}.keras", tmp_path / "out")
 
 
@@ -181,13 +181,13 @@ def test_export_archive_with_code_inside_of_its_layers_is_refused(tmp_path: Path
     inner = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda y: y)], name="inner")
     wrapped = keras.Sequential([keras.Input((2, 4)), keras.layers.TimeDistributed(inner)])
     wrapped.save(tmp_path / "nested.keras")
-    with pytest.raises(CheckpointMismatch, match="got .*Lambda.*: code that is never loaded"):
+    with pytest.raises(CheckpointMismatch, match="got .*Lambda.*, whose code Redraw does not load"):
         export(tmp_path / "nested.keras", tmp_path / "out")
     activated = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation=lambda y: y)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras' own, of the lambda and of NumPy 2
         activated.save(tmp_path / "function.keras")
-    with pytest.raises(CheckpointMismatch, match="__lambda__.*: code that is never loaded"):
+    with pytest.raises(CheckpointMismatch, match="__lambda__.*, whose code Redraw does not load"):
         export(tmp_path / "function.keras", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -223,7 +223,9 @@ def test_export_files_that_are_not_those_of_the_record_is_refused(
     for path in folder.glob("weights.*"):
         path.unlink()
     line_checkpoint(folder / "weights")
-    with pytest.raises(CheckpointCorrupt, match=r"expected the tensors with digest .* of its record"):
+    with pytest.raises(
+        CheckpointCorrupt, match=r"expected tensors with digest .* as in the checkpoint's record"
+    ):
         export(folder, tmp_path / "out", model="mnist")
 
 

@@ -246,9 +246,9 @@ class Unservable(tf.Module):
     ("kind", "message"),
     [
         ("python", "got a call of Python"),
-        ("table", "the signatures use state that is not a variable"),
-        ("hidden", "which the network does not hold"),
-        ("shape", "expected a shape without unknown dimensions"),
+        ("table", "signatures: expected only variables and tables with an initializer"),
+        ("hidden", "which the network does not track"),
+        ("shape", "expected a fully defined shape"),
     ],
 )
 def test_draw_what_no_server_can_have_is_refused(kind: str, message: str, samples: Path) -> None:

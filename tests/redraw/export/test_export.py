@@ -180,7 +180,7 @@ def changed_model(
         ),
         (
             "return keras.Model(network.input, hidden[:, :10])",
-            r"weights that no served variable takes: logits/bias, logits/kernel \(2 in all\)",
+            r"weights that the served model does not use: logits/bias, logits/kernel \(2 in all\)",
         ),
     ],
 )
@@ -246,7 +246,7 @@ def test_export_into_a_folder_that_holds_something_is_refused(
     mnist_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(OutputExists, match="expected an absent or empty folder"):
+    with pytest.raises(OutputExists, match="expected a new or empty folder"):
         export(mnist_checkpoint, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -254,7 +254,7 @@ def test_export_into_a_folder_that_holds_something_is_refused(
 def test_export_into_what_tensorflow_takes_for_a_pattern_is_refused(
     mnist_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidName, match=r"takes for a pattern of names, got \[\. Choose another path"):
+    with pytest.raises(InvalidName, match=r"reads as a file pattern, got \[\. Choose another path"):
         export(mnist_checkpoint, tmp_path / "model[1]")
     assert list(tmp_path.iterdir()) == []
 

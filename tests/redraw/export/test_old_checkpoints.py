@@ -132,7 +132,7 @@ def test_export_draws_the_definition_of_the_checkpoints_time(
     exporter = Exporter()
     exporter.export(ExportRequest(model=MODEL, checkpoint=now, out=str(tmp_path / "now")))
     then = replace(now, trained_at="2023-12-31T23:59:59Z")
-    reason = r"stroke/kernel.* The graph is that of sample_models.dense_line_2023, whose applies_to is from"
+    reason = r"stroke/kernel.* The definition is sample_models.dense_line_2023 .applies_to: from"
     with pytest.raises(CheckpointMismatch, match=reason):
         exporter.export(ExportRequest(model=MODEL, checkpoint=then, out=str(tmp_path / "then")))
 

@@ -66,6 +66,6 @@ def test_destination_is_absent_or_an_empty_folder(tmp_path: Path) -> None:
             out.mkdir()
         if not good:
             (out / "model" if name == "full" else out).touch()
-        refused = pytest.raises(OutputExists, match=f"{name}: expected an absent or empty folder")
+        refused = pytest.raises(OutputExists, match=f"{name}: expected a new or empty folder")
         with nullcontext() if good else refused, open_destination(Uri(str(out))) as destination:
             assert (destination.folder, destination.remote) == (out, False)

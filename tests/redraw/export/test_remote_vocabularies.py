@@ -119,7 +119,7 @@ def test_train_vocabulary_that_is_not_in_the_bucket_is_one_line(
     bucket: str, write_definition: Write, tmp_path: Path
 ) -> None:
     model = write_definition("string_lookup", f"{bucket}/none.txt")
-    with pytest.raises(InvalidDefinition, match=r"asset gs://.*/none.txt: expected a file, got none"):
+    with pytest.raises(InvalidDefinition, match=r"asset gs://.*/none.txt: found no such file"):
         train_model(TrainRequest(model=model, out=str(tmp_path / "run")))
 
 

@@ -164,9 +164,12 @@ def unsaved(folder: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "no_average": (no_average, r"normalizes by its batch, and has no moving average of its mean and"),
+    "no_average": (
+        no_average,
+        r"normalizes with the batch's statistics, and has no moving average of its mean and",
+    ),
     "python_behind": (python_behind, r"PyFunc\w* '.*', which runs outside of the graph"),
     "sampler": (sampler, r"Multinomial '.*' (meets|reaches)"),
     "no_signatures": (no_signatures, r"expected a SavedModel with signatures, got none"),
-    "unsaved": (unsaved, r"kernel.* that nothing restores"),
+    "unsaved": (unsaved, r"lacks .*kernel"),
 }

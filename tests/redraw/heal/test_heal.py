@@ -69,7 +69,7 @@ def test_heal_model_that_needs_nothing_copies_it_untouched(tmp_path: Path) -> No
     record = healed(tmp_path / "model", tmp_path / "copy")
 
     assert not record.healed
-    assert record.summary.startswith("It needs nothing")
+    assert record.summary.startswith("Nothing had to be changed")
     assert digest_tree(tmp_path / "copy") == digest_tree(tmp_path / "model")
     with pytest.raises(OutputExists):
         healed(tmp_path / "model", tmp_path / "copy")
@@ -124,7 +124,7 @@ def test_heal_whose_result_differs_leaves_nothing(tmp_path: Path, monkeypatch: p
 
     assert data.exists()
     monkeypatch.setattr(heal, "open_checkpoint", lambda folder: Swapped(opened(folder)))
-    with pytest.raises(ValidationFailed, match=r"expected the untouched model's answers to 200 rows, got"):
+    with pytest.raises(ValidationFailed, match=r"expected the original model's answers to 200 rows, got"):
         healed(tmp_path / "model", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -158,9 +158,9 @@ def test_heal_into_a_saved_model_is_refused(place: str, tmp_path: Path) -> None:
     good(tmp_path / "model")
     before = digest_tree(tmp_path / "model")
 
-    with pytest.raises(OutputExists, match="expected a place outside of the SavedModel"):
+    with pytest.raises(OutputExists, match="expected a path outside of the SavedModel"):
         healed(tmp_path / "model", tmp_path / "model" / place)
-    with pytest.raises(OutputExists, match="expected a place outside of the SavedModel"):
+    with pytest.raises(OutputExists, match="expected a path outside of the SavedModel"):
         draft_definition(
             DraftRequest.from_json(
                 {"source": str(tmp_path / "model"), "out": str(tmp_path / "model" / place)}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from redraw.checkpoint.bundle.messages import SavedModel
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound
 from redraw.inspect.inspect import inspect_uri
@@ -247,8 +248,6 @@ def write_nothing(folder: Path) -> None:
 
 
 def write_unknown_dtype(folder: Path) -> None:
-    from redraw.checkpoint.bundle.messages import SavedModel
-
     message = SavedModel()
     signature = message.meta_graphs.add().signature_def.add(key=b"s")
     signature.value.inputs.add(key=b"x").value.dtype = 99
@@ -258,9 +257,9 @@ def write_unknown_dtype(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (write_garbage, "a SavedModel message"),
+        (write_garbage, "a SavedModel protocol buffer"),
         (write_nothing, "a SavedModel with a graph"),
-        (write_unknown_dtype, "signature 's', input 'x': expected a dtype"),
+        (write_unknown_dtype, "signature 's', input 'x': expected a TensorFlow dtype"),
     ],
 )
 def test_inspect_damaged_saved_model_names_file_and_damage(
@@ -269,6 +268,56 @@ def test_inspect_damaged_saved_model_names_file_and_damage(
     write(tmp_path)
     with pytest.raises(CheckpointCorrupt, match=rf"{message}.*saved_model\.pb"):
         inspect_uri(InspectRequest(uri=str(tmp_path)))
+
+
+def write_graphs(folder: Path, *tags: tuple[bytes, ...]) -> None:
+    """A SavedModel without variables, with a graph for each group of tags; `s` takes tensors of all forms."""
+    message = SavedModel()
+    for number, group in enumerate(tags):
+        graph = message.meta_graphs.add()
+        graph.meta_info_def.tags.extend(group)
+        graph.graph_def.node.add(op=b"Add")
+        for op in (b"Relu", b"Add", *[b"Mul"] * number):
+            graph.graph_def.library.function.add().node_def.add(op=op)
+        signature = graph.signature_def.add(key=b"s").value
+        tensors = {key: signature.inputs.add(key=key).value for key in (b"z", b"dense", b"many")}
+        for tensor in tensors.values():
+            tensor.dtype = 103  # a reference of int32
+            for size in (-1, 0, 3):
+                tensor.tensor_shape.dim.add(size=size)
+        tensors[b"z"].dtype = 1
+        tensors[b"z"].coo_sparse.values_tensor_name = b"v"
+        tensors[b"many"].composite_tensor.components.add()
+        graph.signature_def.add(key=b"a").value.outputs.add(key=b"y").value.dtype = 33
+        graph.signature_def.add(key=b"__saved_model_init_op").value.outputs.add(key=b"op")
+    (folder / "saved_model.pb").write_bytes(message.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("tags", "shown", "muls"),
+    [
+        ([(), (b"train", b"serve"), (b"serve",)], ("train", "serve"), 1),
+        ([(b"gpu",), (b"served",)], ("gpu",), 0),
+    ],
+)
+def test_inspect_saved_model_of_several_graphs_describes_the_one_to_serve(
+    tags: list[tuple[bytes, ...]], shown: tuple[str, ...], muls: int, tmp_path: Path
+) -> None:
+    write_graphs(tmp_path, *tags)
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "variables").write_bytes(b"words")
+    described = inspect_saved_model(tmp_path)
+    assert described.tags == shown
+    assert [*described.operations.items()] == [("Add", 2), *([("Mul", muls)] if muls else []), ("Relu", 1)]
+    assert [*described.signatures] == ["a", "s"]
+    assert [*described.signatures["s"].inputs.items()] == [
+        ("dense", TensorSpec("reference of int32", (None, 0, 3))),
+        ("many", TensorSpec("composite tensor", ())),
+        ("z", TensorSpec("sparse float32", (None, 0, 3))),
+    ]
+    assert described.signatures["a"].outputs == {"y": TensorSpec("float4_e2m1fn", ())}
+    assert described.variables == ()
+    assert described.size_bytes == 5 + (tmp_path / "saved_model.pb").stat().st_size
 
 
 def test_inspect_checkpoint_with_a_missing_shard_names_it(tmp_path: Path) -> None:

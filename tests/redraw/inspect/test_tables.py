@@ -128,13 +128,38 @@ def test_print_tables_of_long_names_shows_them_whole(capsys: pytest.CaptureFixtu
     tensor = TensorDescription(key=key, dtype="float32", shape=(3,), size_bytes=12, role="model weight")
     print_tables(
         CheckpointDescription(
-            uri="run/ckpt", format="tensor_bundle", step=None, shards=1, size_bytes=12, tensors=(tensor,)
+            uri="run/ckpt",
+            format="tensor_bundle",
+            step=None,
+            shards=1200,
+            size_bytes=1_000_000,
+            tensors=(tensor,),
         )
     )
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2].split() == ["Step", "unknown"]
+    assert [" ".join(line.split()) for line in lines[2:5]] == [
+        "Step unknown",
+        "Data files 1,200",
+        "Size 1.0 MB",
+    ]
     folded = [cells(line)[0] for line in lines if line.startswith("│") and len(cells(line)) == 5]
     assert "".join(folded) == key
+
+
+def test_print_tables_of_roles_begin_with_the_largest_and_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = (("step", 8), ("slot variable", 999_999), ("model weight", 7), ("step", 4))
+    tensors = [replace(WEIGHT, role=role, size_bytes=size) for role, size in sizes]
+    print_tables(
+        CheckpointDescription(
+            uri="run/ckpt", format="keras_h5", step=0, shards=1, size_bytes=12, tensors=(*tensors,)
+        )
+    )
+    rows = [cells(line) for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert rows[:3] == [
+        ["slot variable", "1", "999,999 B"],
+        ["step", "2", "12 B"],
+        ["model weight", "1", "7 B"],
+    ]
 
 
 def test_print_tables_of_a_checkpoint_shows_the_graph_next_to_it_and_how_to_draft_it(

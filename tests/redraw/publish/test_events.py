@@ -340,17 +340,20 @@ def test_host_that_asks_for_patience_is_asked_again_only_if_that_is_short(
     (event,) = push_model(make_export().request(bucket)).events
     assert len(server.received) == tries
     assert "expected status 2xx, got 429" in event.undelivered[0]
-    assert ("which asks for 3600 s of patience" in event.undelivered[0]) == (asked == "3600")
+    assert ("with Retry-After: 3600 s" in event.undelivered[0]) == (asked == "3600")
 
 
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
         ({"URL": None}, "webhook deploy: expected its URL in REDRAW_WEBHOOK_DEPLOY_URL, or in Airflow"),
-        ({"URL": "ftp://private-path"}, "webhook deploy: expected a URL as https://HOST/PATH"),
-        ({"URL": "https://[private-path"}, "webhook deploy: expected a URL as https://HOST/PATH"),
-        ({"URL": "https://x\r\nprivate-path: 1"}, "webhook deploy: expected a URL as https://HOST/PATH"),
-        ({"SECRET": None}, "webhook deploy (127.0.0.1): expected a secret to sign with"),
+        ({"URL": "ftp://private-path"}, "webhook deploy: expected a URL in the form https://HOST/PATH"),
+        ({"URL": "https://[private-path"}, "webhook deploy: expected a URL in the form https://HOST/PATH"),
+        (
+            {"URL": "https://x\r\nprivate-path: 1"},
+            "webhook deploy: expected a URL in the form https://HOST/PATH",
+        ),
+        ({"SECRET": None}, "webhook deploy (127.0.0.1): expected a secret for signatures"),
         ({"SECRET": "whsec_private-path"}, "webhook deploy: expected base64 after whsec_"),
         ({"": "deploy,*"}, "REDRAW_WEBHOOKS: expected names with a comma between them"),
         ({"": "https://x.example/private-path"}, "REDRAW_WEBHOOKS: expected names with a comma"),

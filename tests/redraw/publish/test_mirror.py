@@ -157,7 +157,7 @@ def test_mirror_over_a_configuration_of_somebody_else_is_refused(
     theirs = 'model_config_list { config { name: "resnet" base_path: "/models/resnet" } }'
     (tmp_path / "models.config").write_text(theirs)
 
-    with pytest.raises(OutputExists, match=r"models.config: .* another.s .resnet.. Choose another"):
+    with pytest.raises(OutputExists, match=r"models.config: .* another file .resnet.. Choose another"):
         _mirror(bucket, tmp_path)
 
     assert not (tmp_path / "digits").exists()

@@ -222,7 +222,7 @@ def test_verify_of_a_version_without_a_passport_says_so(publish: Publish) -> Non
     (check,) = (
         check for check in verify_version(VerifyRequest(uri=release.uri)).checks if check.name == "passport"
     )
-    assert (check.status, check.found) == ("not_run", "it was published without one")
+    assert (check.status, check.found) == ("not_run", "the version was published without it")
 
 
 def test_push_without_the_extra_leaves_the_bill_of_materials_out_and_says_so(
@@ -540,6 +540,6 @@ def test_passport_command_prints_what_it_wrote(
 
 def test_passport_into_a_file_is_refused(publish: Publish, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(InvalidRequest, match="expected a folder to write to"):
+    with pytest.raises(InvalidRequest, match="cannot write to this folder"):
         write_passport(PassportRequest(uri=publish().uri, out=str(tmp_path / "out")))
     assert (tmp_path / "out").read_text() == "mine"

@@ -78,7 +78,7 @@ def test_recover_writes_nothing_of_a_configuration_that_no_pointer_can_hold(
 ) -> None:
     _lose(storage, ("live.json", "live/"))
     _lose(storage, ("models.config",), served.encode())
-    with pytest.raises(VersionNotFound, match="got none that can be read"):
+    with pytest.raises(VersionNotFound, match="found no readable pointer"):
         recover()
     assert storage.read("digits/live.json") is None
 
@@ -139,7 +139,9 @@ def test_recover_without_anything_left_says_what_to_do(
     storage: Storage, before: LivePointer, recover: Callable[..., LivePointer]
 ) -> None:
     _lose(storage, KINDS)
-    with pytest.raises(VersionNotFound, match="live.json: expected it, a numbered pointer or models.config"):
+    with pytest.raises(
+        VersionNotFound, match="live.json: found no readable pointer, numbered pointer or models.config"
+    ):
         recover()
 
 

@@ -136,9 +136,9 @@ def test_log_with_a_request_that_fails_once_is_one_run_one_version_and_the_alias
         ("", "refuse", "expected an answer, got ResponseError"),
         ("runs/create", "lose", "expected an answer, got ProtocolError"),
         ("runs/create", "wait", "expected an answer, got TimeoutError"),
-        ("experiments/get", "<html>", "expected an answer, got none of MLflow's"),
-        ("runs/create", '{"run": 5}', "expected an answer, got none of MLflow's"),
-        ("runs/create", "{}", "expected it to take the version, got INVALID_PARAMETER_VALUE: Missing value"),
+        ("experiments/get", "<html>", "expected an answer, got an answer that is not from MLflow"),
+        ("runs/create", '{"run": 5}', "expected an answer, got an answer that is not from MLflow"),
+        ("runs/create", "{}", "the server refused the version: INVALID_PARAMETER_VALUE: Missing value"),
     ],
 )
 def test_log_to_a_server_that_goes_on_failing_is_one_line_and_again_is_complete(  # noqa: PLR0913 - fixtures

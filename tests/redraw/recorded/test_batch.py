@@ -123,10 +123,10 @@ def test_free_batch_leaves_alone_what_is_no_size_of_the_batch(draw: Draw) -> Non
 @pytest.mark.parametrize(
     ("draw", "found"),
     [
-        (lambda x: x - tf.reduce_mean(x, 0), "Mean 'Mean' is computed over the batch, without"),
-        (lambda x: x - tf.reduce_mean(tf.tanh(x * 2), 0), "Mean 'Mean' is computed over the batch"),
-        (lambda x: x / tf.reduce_sum(x, [0, 1]), "Sum 'Sum' is computed over the batch"),
-        (lambda x: x - tf.reduce_mean(x, -2), "Mean 'Mean' is computed over the batch"),
+        (lambda x: x - tf.reduce_mean(x, 0), "Mean 'Mean' uses the batch's statistics, and has no"),
+        (lambda x: x - tf.reduce_mean(tf.tanh(x * 2), 0), "Mean 'Mean' uses the batch's statistics"),
+        (lambda x: x / tf.reduce_sum(x, [0, 1]), "Sum 'Sum' uses the batch's statistics"),
+        (lambda x: x - tf.reduce_mean(x, -2), "Mean 'Mean' uses the batch's statistics"),
         (lambda x: x - tf.reduce_mean(x, 1, keepdims=True), ""),
         (lambda x: x + tf.reduce_mean(tf.ones([23, 3]), 0), ""),  # no data
         (lambda x: x + tf.reduce_mean(tf.ones(tf.shape(x)), 0), ""),  # but their shape

@@ -168,7 +168,7 @@ def test_dropout_in_the_function_of_a_branch_is_taken_out_and_what_nobody_reads(
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (lambda state: state * tf.random.uniform([]), r"RandomUniform '.*' meets data in '.*'"),
+        (lambda state: state * tf.random.uniform([]), r"RandomUniform '.*' is combined with data in '.*'"),
         (
             lambda state: tf.reshape(
                 tf1.nn.fused_batch_norm(
@@ -176,7 +176,7 @@ def test_dropout_in_the_function_of_a_branch_is_taken_out_and_what_nobody_reads(
                 )[0],
                 tf.shape(state),
             ),
-            r"'.*' normalizes by its batch inside of a function",
+            r"'.*' normalizes with the batch's statistics inside a function",
         ),
     ],
     ids=["chance", "statistics"],

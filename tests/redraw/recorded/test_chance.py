@@ -1,4 +1,4 @@
-"""Chance that meets data in graphs of a few operations: what it is, and what takes its place."""
+"""Chance that is combined with data in graphs of a few operations: what it is, and what takes its place."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def given(name: str) -> Any:
 
 
 SHARE = r"^of \d+ answers 0\.(600|599|601) are x / 0\.[56]\d*, the others 0$"
-MOVES = "it is x, and differs from it by {} times the random numbers"
+MOVES = "the answer differs from x by {} times the random numbers"
 FOUND: dict[str, tuple[Draw, str, str]] = {
     "floor": (lambda x: x / 0.6 * mask(x), "dropout", SHARE),
     "select": (lambda x: tf.where(uniform(x) >= 0.4, x / 0.6, tf.zeros_like(x)), "dropout", SHARE),
@@ -116,7 +116,7 @@ def test_dropouts_one_after_the_other_are_all_taken_out() -> None:
     np.testing.assert_allclose(ask(graph, x), np.tanh(x), rtol=1e-6)
 
 
-MEETS = r"^RandomUniform '.*' meets data in '.*', which is no dropout and no noise$"
+MEETS = r"^RandomUniform '.*' is combined with data in '.*', which is neither dropout nor noise$"
 NORMAL = MEETS.replace("RandomUniform", "RandomStandardNormal")
 REACHES = "^RandomUniform '.*' reaches the outputs$"
 REFUSED: dict[str, tuple[Draw, str]] = {

@@ -83,7 +83,7 @@ def test_export_of_a_recording_serves_and_passes_validation(announce: Announce, 
     assert list(checks)[-2:] == ["recorded-answers", "variables-unchanged"]
     assert "2 batch statistic, 1 dropout" in checks["recorded-answers"].found
     assert checks["held-out-examples"].status == "not_run"
-    assert "it comes without data" in checks["held-out-examples"].waived
+    assert "a recorded graph has no data" in checks["held-out-examples"].waived
     assert exported.signatures["serving_default"].inputs["x"].shape == (None, 5)
     assert {"graphs.svg", "graphs.json"} <= set(report.attachments)
 
@@ -120,15 +120,15 @@ def test_export_with_the_checkpoint_of_another_graph_names_what_differs(
 def test_train_of_a_recording_says_that_it_cannot(announce: Announce, tmp_path: Path) -> None:
     announce("churn", record(CASE, tmp_path / "run"))
 
-    with pytest.raises(InvalidDefinition, match="which is exported and not trained"):
+    with pytest.raises(InvalidDefinition, match="which can only be exported"):
         train_model(TrainRequest.from_json({"model": "churn", "out": str(tmp_path / "r")}))
 
 
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        ("a.meta", None, CheckpointNotFound, "got no such file"),
-        ("a.meta", b"", CheckpointCorrupt, "bytes that hold none"),
+        ("a.meta", None, CheckpointNotFound, "found no such file"),
+        ("a.meta", b"", CheckpointCorrupt, "bytes without operations"),
         ("a.meta", b"\x0a\xff\xff\xff\xff\x0f", CheckpointCorrupt, "got DecodeError"),
         ("graph.pbtxt", b"node { name: ", CheckpointCorrupt, "got ParseError"),
         ("graph.pbtxt", b"\xff\xfe", CheckpointCorrupt, "got UnicodeDecodeError"),
@@ -156,5 +156,5 @@ def test_read_of_truncated_recordings_says_so(tmp_path: Path) -> None:
 def test_read_of_another_file_than_the_digest_says_is_refused(tmp_path: Path) -> None:
     recorded = record(Case(), tmp_path / "run")
 
-    with pytest.raises(CheckpointCorrupt, match="expected the recording with digest 00"):
+    with pytest.raises(CheckpointCorrupt, match="expected the recorded graph with digest 00"):
         read_recording(str(recorded.meta), "00" * 32)

@@ -209,18 +209,18 @@ def renormalized(h: Any) -> Any:
 REFUSED: dict[str, tuple[Layer, str]] = {
     "a rate that is not what the graph says": (
         lambda x: x / 0.5 * tf.floor(0.6 + tf.random.uniform(tf.shape(x))),
-        r"RandomUniform '.*' meets data in '.*', which is no dropout",
+        r"RandomUniform '.*' is combined with data in '.*', which is neither dropout",
     ),
-    "no scale": (_unscaled, "which is no dropout"),
-    "a mask used twice": (_twice, "which is no dropout"),
-    "a sampler": (_sampled, r"RandomStandardNormal '.*' meets data"),
+    "no scale": (_unscaled, "which is neither dropout"),
+    "a mask used twice": (_twice, "which is neither dropout"),
+    "a sampler": (_sampled, r"RandomStandardNormal '.*' is combined with data"),
     "Gumbel noise": (
-        lambda x: x - tf1.log(-tf1.log(tf.random.uniform(tf.shape(x), 1e-3))), "meets data"),
+        lambda x: x - tf1.log(-tf1.log(tf.random.uniform(tf.shape(x), 1e-3))), "is combined with data"),
     "Python": (_python, r"PyFunc 'PyFunc', which runs outside of the graph"),
-    "batch renormalization": (renormalized, r"corrected by its own average 'renorm_mean'"),
-    "no average": (_no_average, r"Mean '.*' is computed over the batch, without a moving average"),
+    "batch renormalization": (renormalized, r"corrected with its own average 'renorm_mean'"),
+    "no average": (_no_average, r"Mean '.*' uses the batch's statistics, and has no moving average"),
     "no average, fused": (
-        lambda x: normalize(x, "fused", update=False), r"its batch, and has no moving average of its mean"),
+        lambda x: normalize(x, "fused", update=False), "and has no moving average of its mean"),
 }  # fmt: skip
 
 
@@ -273,7 +273,7 @@ def test_redraw_of_an_output_that_needs_the_label_names_it(tmp_path: Path) -> No
         "probabilities": "SparseSoftmaxCrossEntropyWithLogits/SparseSoftmaxCrossEntropyWithLogits"
     }
 
-    with pytest.raises(InvalidDefinition, match="the outputs need Placeholder 'label'"):
+    with pytest.raises(InvalidDefinition, match="the outputs depend on Placeholder 'label'"):
         _ = definition_of(recorded).redrawn
 
 
@@ -300,11 +300,11 @@ def test_redraw_with_a_flag_of_either_sense_answers_without_dropout(flag: bool, 
     [
         (
             {"outputs": {"probabilities": "probabilites"}},
-            "output 'probabilites': expected a tensor .* nearest are",
+            "output 'probabilites': expected a tensor .* nearest names are",
         ),
         ({"inputs": {"x": "x:1"}}, "input 'x:1': expected a tensor"),
         ({"constants": {"nothing": 1}}, "constant 'nothing': expected a tensor"),
-        ({"constants": {"x": 1.0}}, "input 'x': expected a tensor of its own"),
+        ({"constants": {"x": 1.0}}, "input 'x': expected a tensor that is not in constants"),
     ],
 )
 def test_redraw_with_a_name_that_the_graph_lacks_names_it(
@@ -348,12 +348,12 @@ def _text_graph(text: str) -> Any:
 
 
 MALFORMED = {
-    "reads 'b', which it does not have": 'node { name: "out" op: "Identity" input: "b" }',
-    "which waits for its own result": """
+    "reads 'b', which does not exist": 'node { name: "out" op: "Identity" input: "b" }',
+    "which depends on its own result": """
         node { name: "out" op: "Identity" input: "b" } node { name: "b" op: "Identity" input: "out" }""",
     "with 1 inputs instead of 2": """
         node { name: "c" op: "Const" } node { name: "out" op: "MatMul" input: "c" }""",
-    "one calls itself": """
+    "a function calls itself": """
         node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } }
         node { name: "out" op: "PartitionedCall" input: "x" attr { key: "f" value { func { name: "f" } } } }
         library { function {
@@ -386,7 +386,7 @@ def test_redraw_of_unknown_operations_names_them_all_and_where_they_came_from(tm
 
     with pytest.raises(
         InvalidDefinition,
-        match=r"OurOwnOp \(operation 'out', of no library .*\), Resampler \(operation 'a', of tf.contrib",
+        match=r"OurOwnOp \(operation 'out', of an unknown .*\), Resampler \(operation 'a', of tf.contrib",
     ) as caught:
         _ = definition_of(recorded).redrawn
     assert "Kafka" not in str(caught.value)

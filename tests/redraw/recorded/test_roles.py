@@ -57,12 +57,12 @@ def test_sources_are_data_labels_flags_and_numbers_each_with_its_evidence() -> N
     roles = roles_of(classifier)
     assert {source.tensor: (source.role, source.evidence) for source in roles.sources} == {
         "x:0": ("data", "leads to the outputs, and to no label"),
-        "label:0": ("label", "goes into a loss as its label"),
-        "keep:0": ("keep rate", "meets random numbers in 'add'"),
+        "label:0": ("label", "is the label of a loss"),
+        "keep:0": ("keep rate", "is combined with random numbers in 'add'"),
         "is_training:0": ("flag", "a bool, read by SelectV2"),
         "temperature:0": ("number", "one number for all rows"),
         "count:0": ("number", "one number for all rows"),
-        "rate:0": ("rate", "goes into ResourceApplyGradientDescent: a learning rate"),
+        "rate:0": ("rate", "is the learning rate of ResourceApplyGradientDescent"),
     }
     assert roles.of("label") == [roles.sources[1]]
     assert [(output.tensor, output.rank, output.evidence) for output in roles.outputs] == [
@@ -70,7 +70,7 @@ def test_sources_are_data_labels_flags_and_numbers_each_with_its_evidence() -> N
         ("best:0", 3, "ArgMax of the logits, without the label"),
         ("logits:0", 2, "Reshape of the logits, without the label"),
         ("Reshape:0", 2, "Reshape of the logits, without the label"),
-        ("MatMul:0", 1, "goes into a loss, or a softmax, as its logits"),
+        ("MatMul:0", 1, "is the logits of a loss or a softmax"),
         ("deep/best:0", 1, "Identity of the logits, without the label"),
     ]
     asked = roles_of(classifier, "probabilities")
@@ -177,7 +177,7 @@ def test_outputs_next_to_another_that_meets_a_label_are_all_in_doubt() -> None:
     assert {output.rank for output in found} == {0}
     assert [(output.tensor, output.evidence) for output in found][-1] == (
         "MatMul_1:0",
-        "meets 'second_label:0' as an answer meets its label",
+        "is compared with 'second_label:0', as an answer is with its label",
     )
     assert len(found) == 7
 

@@ -79,7 +79,7 @@ def test_average_of_any_form_is_found_and_served(kind: str, resource: bool) -> N
     done, used, refused = serve_averages(graph, ["answer:0"], found)
     assert (used, refused) == ([average], [])
     assert [(one.kind, one.tensor, one.by) for one in done] == [("batch statistic", "mean:0", "kept")]
-    assert done[0].evidence == f"'{average.assignment}' moves it by {share:.4g} of the way"
+    assert done[0].evidence == f"'{average.assignment}' moves the average by {share:.4g} of the way"
     assert graph.replaced == {"mean:0": "kept/served:0"}
     served = graph.nodes["kept/served"]
     assert (served.op, *graph.inputs["kept/served"]) == (
@@ -132,7 +132,7 @@ def test_unbiased_average_is_served_instead_of_the_one_it_is_made_of(resource: b
     assert shares == {"kept/biased": pytest.approx(0.1), "kept": 0.0}
     done, used, refused = serve_averages(graph, ["answer:0"], found)
     assert ([average.variable for average in used], refused) == (["kept"], [])
-    assert done[0].evidence.endswith("is its average, unbiased")
+    assert done[0].evidence.endswith("is its unbiased average")
 
 
 def test_several_averages_of_one_statistic_are_refused_by_their_names() -> None:
@@ -157,7 +157,7 @@ def test_average_that_corrects_the_statistic_itself_is_refused() -> None:
     graph = graph_of(draw)
     _, used, refused = serve_averages(graph, ["answer:0"], averages_of(graph))
     assert used == []
-    assert refused == ["'mean:0' is corrected by its own average 'fast' (batch renormalization)"]
+    assert refused == ["'mean:0' is corrected with its own average 'fast' (batch renormalization)"]
 
 
 def test_statistic_that_the_outputs_do_not_need_is_left_alone() -> None:
@@ -204,7 +204,9 @@ def test_fused_normalization_without_its_averages_is_refused(kept: tuple[str, ..
     graph = fused(*kept)
     _, _, refused = serve_averages(graph, ["answer:0"], averages_of(graph))
     assert len(refused) == 1
-    assert refused[0].endswith(f"normalizes by its batch, and has no moving average of its {lacking}")
+    assert refused[0].endswith(
+        f"normalizes with the batch's statistics, and has no moving average of its {lacking}"
+    )
 
 
 def test_fused_normalization_that_does_not_train_is_as_it_was() -> None:

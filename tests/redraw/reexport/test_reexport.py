@@ -395,7 +395,7 @@ def test_reexport_of_a_checkpoint_that_does_not_fit_goes_on_with_the_others(
         return export(exporter, request)
 
     monkeypatch.setattr(Exporter, "export", export_what_fits)
-    with pytest.raises(CheckpointsFailed, match=f"1 of 3 .*expected room for {1 << 60} bytes") as raised:
+    with pytest.raises(CheckpointsFailed, match=f"1 of 3 .*expected {1 << 60} free bytes") as raised:
         reexport(*checkpoints)
     assert isinstance(raised.value.report, ReexportReport)
     assert outcomes(raised.value.report) == [(1, "exported"), (2, "failed"), (3, "exported")]

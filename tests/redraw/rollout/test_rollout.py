@@ -218,7 +218,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ("grpc", {"fault": "refuse"}, "refused", "INVALID_ARGUMENT instead of an answer: input size"),
     ("grpc", {"fault": "huge_status"}, "no_status", "got RESOURCE_EXHAUSTED instead of an answer"),
     ("rest kserve", {"fault": "redirect"}, "no_status", "got a redirect to .*, which is not followed"),
-    ("rest kserve", {"fault": "garbage"}, "no_status", "got an answer that is no JSON object"),
+    ("rest kserve", {"fault": "garbage"}, "no_status", "got an answer that is not a JSON object"),
     ("rest", {"fault": "drip"}, "unreachable", "got no answer"),
     ("rest kserve", {"status": 503}, "unreachable", "got HTTP status 503"),
     ("rest", {"status": 500}, "no_status", "got HTTP status 500"),
@@ -232,7 +232,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
         "grpc rest",
         {"outputs": {**OUTPUTS, "scores": [[0.25, float("nan")], [0.5, 1e-3]]}},
         "wrong_answer",
-        "output 'scores': 1 of 4 values are finite only on one side",
+        "output 'scores': 1 of 4 values are finite in only one of the two answers",
     ),
     (
         "grpc rest",
@@ -289,7 +289,7 @@ def test_rollout_of_an_unreachable_server_keeps_what_the_others_showed(
     assert message.startswith("2 of 3 servers not confirmed after")
     assert "127.0.0.1:1: expected" in message
     assert "nowhere.invalid:1: expected" in message
-    assert "no address of that name" in message
+    assert "the name has no address" in message
 
 
 @pytest.fixture
@@ -534,7 +534,7 @@ def test_rollout_of_a_version_without_recorded_answers_compares_none_and_says_so
     server.set(kserve="v2", names_versions=False)
     message, report = failure(release, server.kserve)
     assert report.servers[0].state == "no_status"
-    assert "of a version that it does not say, and no recorded answer that could tell" in message
+    assert "whose version is unknown; there are no recorded answers to compare" in message
 
 
 @pytest.mark.parametrize("kserve", ["v1", "v2"])
@@ -623,7 +623,7 @@ def test_rollout_of_recorded_answers_that_fit_no_signature_is_refused(
 
 def test_rollout_of_no_version_says_so(bucket: str, publish_into: Publish) -> None:
     release = publish_into(bucket, make_live=False)
-    with pytest.raises(VersionNotFound, match="expected a live version, got none"):
+    with pytest.raises(VersionNotFound, match="expected a live version, found none"):
         rollout(release, "grpc://127.0.0.1:1")
 
 
@@ -704,7 +704,7 @@ def test_rollout_whose_roll_back_the_configuration_cannot_follow_says_both_and_c
         message, report = failure(after, server.grpc, on_failure="roll-back")
     assert report.rolled_back_to == live(after).version == before.version
     assert f"Rolled back: version {before.version} is live again." in message
-    assert f"version {before.version} is live, but models.config could not follow" in message
+    assert f"version {before.version} is live, but models.config or a deployment file" in message
     _, again = failure(after, server.grpc, version=after.version, on_failure="roll-back")
     assert (again.rolled_back_to, again.note) == (before.version, "")
     served = read_served_versions(open_storage(bucket_of(after)), MODEL)
@@ -766,7 +766,7 @@ def test_rollout_that_fails_without_a_version_before_says_that_nothing_was_rolle
     message, report = failure(release, "grpc://127.0.0.1:1", on_failure="roll-back")
     assert report.rolled_back_to is None
     assert "Not rolled back: VersionNotFound: " in message
-    assert "expected a version that was live before, got none" in message
+    assert "no other version was live before" in message
     assert live(release).version == release.version
 
 
@@ -820,7 +820,7 @@ def test_read_rollout_of_another_version_is_refused(
     assert read_rollout(storage, MODEL, 7) is None
     name = f"digits/reports/7/{'0' * 16}-rollout.json"
     storage.create(name, json.dumps(found.to_json()).encode())
-    with pytest.raises(InvalidRecord, match="expected a result of version 7 of digits, got one of"):
+    with pytest.raises(InvalidRecord, match="expected a result of version 7 of digits, got a result of"):
         read_rollout(storage, MODEL, 7)
 
 
@@ -859,17 +859,17 @@ def test_parse_servers_of_the_largest_number_takes_them_all() -> None:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ([], "servers: expected 1 to 64 of them, got 0"),
+        ([], "servers: expected 1 to 64 servers, got 0"),
         (
             ["--servers", ",".join(f"grpc://server-{number}:8500" for number in range(65))],
-            "servers: expected 1 to 64 of them, got 65",
+            "servers: expected 1 to 64 servers, got 65",
         ),
-        (["--servers", " , "], "servers: expected 1 to 64 of them, got 0"),
-        (["--servers", ",".join(f"grpc://a:{n}" for n in range(1, 99))], "1 to 64 of them, got 98"),
+        (["--servers", " , "], "servers: expected 1 to 64 servers, got 0"),
+        (["--servers", ",".join(f"grpc://a:{n}" for n in range(1, 99))], "1 to 64 servers, got 98"),
         (["--servers", f"grpc://{'a.' * 300}b:1"], "expected grpc://HOST:PORT"),
         (["--servers", "models:8500"], "expected grpc://HOST:PORT"),
         (["--servers", "grpc://models"], "expected grpc://HOST:PORT"),
-        (["--servers", "grpc://me:secret@models:8500"], "a user, a password or a path has no place there"),
+        (["--servers", "grpc://me:secret@models:8500"], "remove any user, password or path"),
         (["--servers", "ftp://models:8500"], "expected grpc://HOST:PORT"),
         (["--servers", "http://models:8501/v1/models/digits"], "expected grpc://HOST:PORT"),
         (["--servers", "http://models:8501/../x"], "expected grpc://HOST:PORT"),

@@ -83,7 +83,7 @@ def test_endpoint_whose_requests_go_to_the_version_is_confirmed(
         ),
         ({"labels": {"2": {"team": "x"}}, "traffic": {"2": 100}}, "other_version", "no version loaded"),
         ({"labels": {}}, "other_version", "no version loaded"),
-        ({"status": 403}, "no_status", "credentials that may not ask the endpoint"),
+        ({"status": 403}, "no_status", "credentials without permission for the endpoint"),
         ({"status": 404}, "unknown_model", "no such endpoint"),
         ({"fault": "garbage"}, "no_status", "HTTP status 200"),
         ({"fault": "redirect"}, "no_status", "a redirect"),
@@ -138,5 +138,5 @@ def test_endpoint_without_credentials_is_not_reached(
         VertexClient(parsed, where).look(Target(model="digits", version=1), 1.0)
     assert server.requests == []
     server.set(status=401)
-    with pytest.raises(BadAnswer, match="may not ask"):
+    with pytest.raises(BadAnswer, match="without permission"):
         VertexClient(parsed, where, AnonymousCredentials()).look(Target(model="digits", version=1), 1.0)

@@ -105,7 +105,9 @@ def test_claim_by_another_machine_ends_the_one_that_trained_before(machine: Open
 
     second.claim()
 
-    with pytest.raises(ObjectConflict, match=r"run/metrics\.jsonl: .*Another process continues this run"):
+    with pytest.raises(
+        ObjectConflict, match=r"run/metrics\.jsonl: .*one of another process, which trains in the same folder"
+    ):
         first.add_evaluation(20, {"loss": 0.4})
     second.add_evaluation(20, {"loss": 0.3})
     assert machine().evaluations()[20].metrics == {"loss": 0.3}

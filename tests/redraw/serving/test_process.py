@@ -60,7 +60,7 @@ def test_answer_text_is_sent_as_utf_8(model: LoadedModel) -> None:
 
 
 def test_answer_packed_dtype_is_refused_by_name(model: LoadedModel) -> None:
-    with pytest.raises(RequestRefused, match="no request can carry values of dtype int4") as refused:
+    with pytest.raises(RequestRefused, match="a request cannot carry values of dtype int4") as refused:
         model.answer("int8", {"x": np.zeros(2, ml_dtypes.int4)})
     assert refused.value.code == "UNIMPLEMENTED"
 
@@ -68,7 +68,9 @@ def test_answer_packed_dtype_is_refused_by_name(model: LoadedModel) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "string"])
 def test_answer_of_very_many_rows_without_values_is_refused(dtype: str, model: LoadedModel) -> None:
     held = object if dtype == "string" else np.float32
-    with pytest.raises(RequestRefused, match=r"no answer can carry shape \[1073741824, 0\]") as refused:
+    with pytest.raises(
+        RequestRefused, match=r"an answer cannot carry the shape \[1073741824, 0\]"
+    ) as refused:
         model.answer(dtype, {"x": np.zeros((1 << 30, 0), held)})
     assert refused.value.code == "RESOURCE_EXHAUSTED"
 
@@ -78,7 +80,7 @@ def test_answer_of_very_many_rows_without_values_is_refused(dtype: str, model: L
     [
         ("float32", {"x": np.zeros(2, np.int32)}, "Expects arg\\[0\\] to be float but int32 is provided"),
         ("float32", {"z": np.zeros(2, np.float32)}, "expected the inputs x, got z"),
-        ("none", {"x": np.zeros(2, np.float32)}, "no signature 'none'; there are: .*float32"),
+        ("none", {"x": np.zeros(2, np.float32)}, "no signature 'none'; the model has: .*float32"),
     ],
 )
 def test_answer_request_that_does_not_fit_is_refused(

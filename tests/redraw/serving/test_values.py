@@ -117,5 +117,5 @@ def test_decode_inputs_of_other_names_are_refused() -> None:
 
 
 def test_encode_outputs_of_too_many_values_asks_for_fewer_rows() -> None:
-    with pytest.raises(InvalidRequest, match="Ask fewer rows"):
+    with pytest.raises(InvalidRequest, match="Send fewer rows"):
         encode_outputs("here", {"y": np.zeros((1001, 200))})

@@ -106,7 +106,7 @@ def test_demand_room_within_scratch_counts_what_is_there(root: Path, monkeypatch
 
 
 def test_demand_room_beyond_the_disk_raises(tmp_path: Path) -> None:
-    with pytest.raises(DiskFull, match=f"^{tmp_path}: expected room for {1 << 60} bytes, got"):
+    with pytest.raises(DiskFull, match=f"^{tmp_path}: expected {1 << 60} free bytes, got"):
         demand_room(tmp_path, 1 << 60)
 
 

@@ -140,7 +140,12 @@ def test_train_by_two_replicas_of_one_machine_ends_as_by_one(
     ("model", "distribution", "error", "message"),
     [
         ("digits_graph", "mirrored", InvalidDefinition, "for a TF1 graph function"),
-        ("dense_bfloat16", "mirrored", InvalidDefinition, "jit_compile with distribution none"),
+        (
+            "dense_bfloat16",
+            "mirrored",
+            InvalidDefinition,
+            "expected distribution none, because the training plan sets jit_compile",
+        ),
         ("dense_plain", "multi_worker", InvalidRequest, "expected TF_CONFIG"),
     ],
 )

@@ -33,16 +33,20 @@ def ask(definition: Any, **fields: Any) -> None:
         (
             LineDefinition,
             {"best": "accuracy"},
-            "^metric: expected one of loss, training_loss, ",
+            "^metric: expected a metric of the evaluation .loss, training_loss.,",
         ),
-        (LineDefinition, {"best": "average_loss"}, "^metric: expected one of loss, training_loss"),
+        (
+            LineDefinition,
+            {"best": "average_loss"},
+            "^metric: expected a metric of the evaluation .loss, training_loss",
+        ),
         (
             LineDefinition,
             {"step": 7},
-            "^step: expected one that .* of 8 steps .* from 4 to 8 every 4",
+            "^step: expected a step .* of 8 steps keeps .4 to 8, every 4",
         ),
-        (LineDefinition, {"step": 8, "max_steps": 5}, "of 5 steps .* from 4 to 5"),
-        (Averaged, {"step": 4}, "from 8 to 10"),
+        (LineDefinition, {"step": 8, "max_steps": 5}, "of 5 steps keeps .4 to 5"),
+        (Averaged, {"step": 4}, "8 to 10"),
         (LineDefinition, {"weights": "average"}, "^weights: expected raw"),
     ],
 )

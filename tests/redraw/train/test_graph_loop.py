@@ -203,7 +203,7 @@ def test_train_graph_function_of_another_shape_is_refused_by_its_tensor(
             "def graph(self, mode, features):\n"
             "    w = tf.compat.v1.get_variable(mode.value, [])\n"
             "    return w * tf.ones([tf.size(features['word']), 1])",
-            "expected the variables of training when it draws for evaluation, got new ones",
+            "expected that evaluation uses the variables of training, got new variables",
         ),
         (
             "def graph(self, mode, features): return tf.ones([tf.size(features['word']), 1])",
@@ -213,7 +213,7 @@ def test_train_graph_function_of_another_shape_is_refused_by_its_tensor(
         ("def evaluation_data(self): raise OSError('none')", "evaluation_data fails with OSError: none"),
         (
             "def training_data(self): return super().training_data().take(2)",
-            "expected endless batches, got 2",
+            "expected an endless dataset, got 2",
         ),
     ],
 )

@@ -142,7 +142,7 @@ def test_train_folder_of_another_model_is_refused(trained_mnist: TrainingRun) ->
 @pytest.mark.parametrize("name", ["run[1]", "run*", "what?", "a\\\\b"])
 def test_train_into_what_tensorflow_takes_for_a_pattern_is_refused_at_once(name: str, tmp_path: Path) -> None:
     """It would find none of its checkpoints again."""
-    with pytest.raises(InvalidName, match="which TensorFlow takes for a pattern of names"):
+    with pytest.raises(InvalidName, match="which TensorFlow reads as a file pattern"):
         train_model(TrainRequest(model="mnist", out=str(tmp_path / name)))
     assert list(tmp_path.iterdir()) == []
 
@@ -170,7 +170,7 @@ def test_train_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> No
             "failing, after step 0, fails with RuntimeError: .*no loss",
         ),
         ("loss", "return outputs[:2]", "after step 0, fails with"),
-        ("training_data", "return super().training_data().take(2)", "expected endless batches, got 2"),
+        ("training_data", "return super().training_data().take(2)", "expected an endless dataset, got 2"),
         ("training_data", "raise OSError('no data')", "training_data fails with OSError: no data"),
         (
             "training_data",
@@ -185,7 +185,7 @@ def test_train_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> No
         (
             "evaluation_data",
             "return super().evaluation_data().map(lambda x, y: {'x': x})",
-            "evaluation_data: expected a tf.data.Dataset of .*, got one of {'x'",
+            "evaluation_data: expected a tf.data.Dataset of .*, got a dataset of {'x'",
         ),
     ],
 )

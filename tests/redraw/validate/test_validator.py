@@ -203,7 +203,7 @@ def test_validate_export_without_record_is_refused(mnist_export: ExportedModel, 
     request = ValidateRequest(
         model="mnist", saved_model=str(tmp_path / "bare"), report=str(tmp_path / "report.json")
     )
-    with pytest.raises(InvalidRecord, match="expected the record that export writes next to"):
+    with pytest.raises(InvalidRecord, match="expected the record that 'redraw export' writes next to"):
         validate_model(request)
     assert not (tmp_path / "report.json").exists()
 

@@ -25,7 +25,7 @@ def test_failure_reason_is_one_line_that_says_where_and_why() -> None:
 
 
 def test_failure_reason_without_an_exception_or_with_a_long_one_still_fits() -> None:
-    assert failure_reason(context(None)).endswith("try 2: ended without saying why")
+    assert failure_reason(context(None)).endswith("try 2: ended without a message")
     long = failure_reason(context(ValueError("x" * 1000)))
     assert len(long) == 400
     assert long.endswith("…")

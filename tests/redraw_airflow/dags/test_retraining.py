@@ -70,4 +70,4 @@ def test_retrain_each_of_named_models_takes_what_the_call_says(
     assert {task.owner for dag in made.values() for task in dag.tasks} == {"team"}
     assert all(dag.tags == {"team"} for dag in made.values())
     assert "no DAG for model 'broken': module" in caplog.text
-    assert "no DAG for model 'missing': no package holds it" in caplog.text
+    assert "no DAG for model 'missing': no package has its definition" in caplog.text

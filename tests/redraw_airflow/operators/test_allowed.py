@@ -56,7 +56,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("place", ELSEWHERE)
 def test_demand_allowed_elsewhere_is_refused(place: str) -> None:
     with pytest.raises(
-        InvalidRequest, match="^bucket: expected a place in gs://models, got .*ALLOWED_BUCKETS"
+        InvalidRequest, match="^bucket: expected a path in gs://models, got .*ALLOWED_BUCKETS"
     ):
         demand_allowed("bucket", place, [BUCKETS])
 
@@ -222,7 +222,7 @@ def test_argument_of_a_run_elsewhere_is_refused_and_the_author_s_own_is_not(
     for operator in (of_run, of_author):
         operator.render_template_fields(cast(Any, values))
 
-    with pytest.raises(InvalidRequest, match=f"^{name}: expected a place in "):
+    with pytest.raises(InvalidRequest, match=f"^{name}: expected a path in "):
         of_run.take_allowed_arguments(cast(Any, values))
     of_author.take_allowed_arguments(cast(Any, values))
     # As in a mapped task group.
@@ -237,7 +237,7 @@ def test_argument_of_a_mapped_operator_elsewhere_is_refused(kind: type[StageOper
     operator = kind(task_id="a", **{"model": "mnist", **OPERATORS[kind], name: value})
 
     # Airflow renders a mapped operator's arguments by another way: there each place counts as the run's.
-    with pytest.raises(InvalidRequest, match=f"^{name}: expected a place in "):
+    with pytest.raises(InvalidRequest, match=f"^{name}: expected a path in "):
         operator.take_allowed_arguments(cast(Any, {"ti": SimpleNamespace(map_index=0)}))
 
 
@@ -250,7 +250,7 @@ def test_places_that_come_as_a_sequence_of_mapped_tasks_are_each_looked_at() -> 
             return 2
 
     operator = ReexportOperator(task_id="a", model="mnist", checkpoints=Lazy())
-    with pytest.raises(InvalidRequest, match="^checkpoints: expected a place in .*, got 'gs://other/b'"):
+    with pytest.raises(InvalidRequest, match="^checkpoints: expected a path in .*, got 'gs://other/b'"):
         operator.take_allowed_arguments(cast(Any, {"ti": SimpleNamespace(map_index=0)}))
 
 
@@ -276,7 +276,7 @@ def test_record_that_comes_as_text_is_checked_for_where_it_says_it_lies(template
         operator.take_allowed_arguments(values)
         assert operator.saved_model == record
     else:
-        with pytest.raises(InvalidRequest, match="^saved_model: expected a place in .*, got '/etc/a'"):
+        with pytest.raises(InvalidRequest, match="^saved_model: expected a path in .*, got '/etc/a'"):
             operator.take_allowed_arguments(values)
 
 
@@ -292,7 +292,7 @@ def test_relative_path_is_one_below_the_work_folder(path: str, taken: str | None
         operator.take_allowed_arguments(values)
         assert operator.checkpoint == taken
     else:
-        with pytest.raises(InvalidRequest, match="^checkpoint: expected a place in"):
+        with pytest.raises(InvalidRequest, match="^checkpoint: expected a path in"):
             operator.take_allowed_arguments(values)
 
 

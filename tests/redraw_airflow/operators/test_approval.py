@@ -65,7 +65,7 @@ def test_approval_required_by_form_or_definition(choice: str, model: str, wanted
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("model", ["asking", "two"])
 def test_approval_that_the_definition_asks_for_no_run_leaves_out(model: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"the definition of {model} asks for it, got 'no'"):
+    with pytest.raises(InvalidRequest, match=f"the definition of {model} requires approval, got 'no'"):
         approval_required("no", model)
 
 
@@ -78,10 +78,10 @@ def test_approval_required_by_another_word_is_refused() -> None:
 @pytest.mark.parametrize(
     ("model", "approved_by", "requester", "message"),
     [
-        ("asking", None, "ada", "expected that of a person, .* got none"),
+        ("asking", None, "ada", "expected the approval of a person, .* got none"),
         ("asking", "", None, "got none"),
         ("two", None, None, "got none"),
-        ("two", "ada", "ada", "expected that of a person other than 'ada'"),
+        ("two", "ada", "ada", "expected a person other than 'ada'"),
     ],
 )
 def test_publication_without_the_approval_of_the_definition_is_refused(
@@ -128,7 +128,7 @@ def test_answer_of_the_requester_where_another_has_to_fails_the_task(user: dict[
     context = cast(Any, {"dag_run": SimpleNamespace(triggering_user_name="ada")})
     event = {"chosen_options": [operator.APPROVE], "responded_by_user": user, "params_input": {}}
 
-    with pytest.raises(AirflowFailException, match="expected that of a person other than 'ada'"):
+    with pytest.raises(AirflowFailException, match="expected a person other than 'ada'"):
         operator.execute_complete(context, event)
 
 
@@ -184,8 +184,11 @@ def test_request_shows_the_release_and_leads_to_its_report(
         ({"wait_hours": 8785}, "^wait_hours: expected more than 0"),
         ({"report": EXPORT.to_json()}, "^report: expected a ValidationReport record, got 'ExportedModel'"),
         ({"saved_model": REPORT.to_json()}, "^saved_model: expected a ExportedModel record|^saved_model: .*"),
-        ({"saved_model": "/elsewhere/export"}, "^saved_model: expected a place in /work"),
-        ({"saved_model": "/work/none"}, "^saved_model: /work/none.json: expected the record that export"),
+        ({"saved_model": "/elsewhere/export"}, "^saved_model: expected a path in /work"),
+        (
+            {"saved_model": "/work/none"},
+            "^saved_model: /work/none.json: expected the record that the export task",
+        ),
     ],
 )
 def test_request_for_what_cannot_be_read_fails_and_names_the_argument(
@@ -212,7 +215,7 @@ def test_request_for_a_batch_is_made_if_the_definition_asks_for_it(context: dict
     assert context["asked"] == {}
     asked = ask(approve("asking", batches), context)
     assert (asked["subject"], asked["timeout"]) == ("Publish 2 checkpoints of asking?", timedelta(days=366))
-    with pytest.raises(AirflowFailException, match="^plan: expected what a PlanReexportOperator returned"):
+    with pytest.raises(AirflowFailException, match="^plan: expected the output of a PlanReexportOperator"):
         approve("asking", [{"checkpoints": 5}]).execute(cast(Any, context))
 
 
@@ -222,8 +225,8 @@ def test_request_for_a_batch_is_made_if_the_definition_asks_for_it(context: dict
     [
         ({"id": "2", "name": "bob"}, "Approve", ""),
         ({"id": "bob", "name": None}, "Approve", ""),
-        ({"id": "2", "name": "bob"}, "Reject", "two is not published: bob rejected it."),
-        (None, "Reject", "two is not published: nobody approved it within 24 hours."),
+        ({"id": "2", "name": "bob"}, "Reject", "two is not published: bob rejected the request."),
+        (None, "Reject", "two is not published: nobody answered the request within 24 hours."),
     ],
 )
 def test_answer_says_who_approved_and_the_log_who_did_not(

@@ -48,7 +48,7 @@ def test_plan_of_an_interval_without_length_takes_the_arguments_or_says_what_is_
 ) -> None:
     given = {"trained_from": "2020-01-01", "trained_to": "2020-01-02"}
     assert period(run_type, end=START, **given) == {"from_time": "2020-01-01", "to_time": "2020-01-02"}
-    with pytest.raises(InvalidRequest, match="without a data interval that lasts, got none.*Timetable"):
+    with pytest.raises(InvalidRequest, match="without a data interval, got none.*Timetable"):
         period(run_type, end=START)
 
 

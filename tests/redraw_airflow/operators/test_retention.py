@@ -64,7 +64,7 @@ def test_mark_asks_the_stage_that_does_it(mark: str, stage: str, request_: Reque
             "^mark: expected one of canary, uncanary, pin, unpin, got 'delete'",
         ),
         ({"mark": "pin", "version": ""}, "^version: expected a version to mark, got none"),
-        ({"mark": "pin", "version": 1}, "^pin request: reason: expected why"),
+        ({"mark": "pin", "version": 1}, "^pin request: reason: expected the reason"),
     ],
 )
 def test_mark_of_nonsense_fails_before_anything_starts(arguments: dict[str, Any], message: str) -> None:

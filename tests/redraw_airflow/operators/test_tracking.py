@@ -39,7 +39,7 @@ def test_operator_logs_what_is_published_and_a_server_that_is_down_is_one_line(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(AirflowException, match=r"^MLflow at 127\.0\.0\.1: expected an answer") as down:
         operator.execute(CONTEXT)
-    assert "the publication stands" in str(down.value)
+    assert "The version stays published" in str(down.value)
     assert not isinstance(down.value, AirflowFailException)
     assert "\n" not in str(down.value)
 

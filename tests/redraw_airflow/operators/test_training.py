@@ -203,8 +203,8 @@ def test_checkpoint_chosen_one_way_asks_for_that_alone(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"choose": "best"}, "metric: expected a value with choose='best'"),
-        ({"choose": "step", "step": ""}, "step: expected a value with choose='step'"),
+        ({"choose": "best"}, "metric: expected a value, because choose is 'best'"),
+        ({"choose": "step", "step": ""}, "step: expected a value, because choose is 'step'"),
         ({"choose": "newest"}, "choose: expected one of latest, best, step, got 'newest'"),
     ],
 )

@@ -166,7 +166,9 @@ def test_operator_whose_earlier_try_rolled_back_fails_and_is_not_skipped(
         run(confirm, Context())
     again: Any = Context()
     again["ti"].try_number = 2
-    with pytest.raises(AirflowFailException, match="got a roll-back since this task's first try: .*: behind"):
+    with pytest.raises(
+        AirflowFailException, match="rolled back since the first try of this task: .*: behind"
+    ):
         run(confirm, again)
 
 
@@ -214,12 +216,12 @@ def test_deferrable_operator_of_wrong_arguments_fails_before_it_waits(
 
 
 def test_operator_without_a_live_version_fails_at_once(server: ModelServer, new_bucket: Any) -> None:
-    with pytest.raises(AirflowFailException, match="expected a live version, got none"):
+    with pytest.raises(AirflowFailException, match="expected a live version, found none"):
         run(operator(bucket=new_bucket()), Context())
 
 
 def test_operator_without_servers_fails_at_once(release: Release) -> None:
-    with pytest.raises(AirflowFailException, match="servers: expected 1 to 64 of them, got 0"):
+    with pytest.raises(AirflowFailException, match="servers: expected 1 to 64 servers, got 0"):
         run(operator(deferrable=False), Context())
 
 

@@ -105,7 +105,7 @@ def test_printed_record_of_bytes_that_are_no_text_is_none() -> None:
 
 
 def test_read_record_of_stopped_stage_may_be_tried_again() -> None:
-    with pytest.raises(AirflowException, match="was stopped before it was done") as raised:
+    with pytest.raises(AirflowException, match="was stopped before it had finished") as raised:
         read_record(finished(0, json.dumps(RUN.to_json()), stopped=True), TrainingRun)
 
     assert not isinstance(raised.value, AirflowFailException)

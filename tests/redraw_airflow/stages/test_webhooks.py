@@ -50,7 +50,8 @@ def test_stage_gets_the_webhooks_that_are_configured_and_no_other_connection(
 
     assert answer["found"] == [
         ["https://deploy.example:8443", SECRET],
-        "webhook database: expected a name of REDRAW_WEBHOOKS, got another one. Add it there.",
+        "webhook database: expected one of the names in REDRAW_WEBHOOKS, got another name. Add the name to"
+        " REDRAW_WEBHOOKS.",
     ]
     for where in (json.dumps([answer["environment"], answer["arguments"]]), *finished.last_lines):
         assert SECRET not in where
@@ -97,7 +98,7 @@ def test_find_webhook_masks_no_word_and_shows_nothing_of_what_is_no_url(
     monkeypatch.setenv("AIRFLOW_CONN_WORD", json.dumps({"conn_type": "http", "host": host}))
     if "[" in host:
         with pytest.raises(
-            InvalidSetting, match="webhook word: expected a URL as https://HOST/PATH"
+            InvalidSetting, match="webhook word: expected a URL in the form https://HOST/PATH"
         ) as raised:
             find_webhook("word")
         assert "private-path" not in str(raised.value)

@@ -142,7 +142,7 @@ def test_approval_of_one_s_own_run_where_the_definition_forbids_it_publishes_not
     assert (states["approve"], states["push"]) == ("failed", "upstream_failed")
     (task,) = (task for task in airflow_api.tasks(DAG, own_answer.run_id) if task.task_id == "approve")
     said = [line.exception for line in airflow_api.log(DAG, own_answer.run_id, task) if line.exception]
-    assert "expected that of a person other than 'admin'" in said[-1]
+    assert "expected a person other than 'admin'" in said[-1]
     reach_storage(monkeypatch, embedded_settings)
     assert open_storage(_bucket(embedded_settings)).list("line_asking/") == []
 

@@ -67,7 +67,7 @@ def test_check_services_dead_component_is_named_with_the_end_of_its_log(
     os.kill(processor.pid, signal.SIGKILL)
     until(lambda: not processor.is_running(), "the end of the dag-processor")
 
-    with pytest.raises(EmbeddedError, match="dag-processor: expected a running process") as caught:
+    with pytest.raises(EmbeddedError, match="dag-processor: the process has ended") as caught:
         check_services(instance.services.values())
 
     assert processor.log in str(caught.value)

@@ -43,7 +43,7 @@ def test_up_port_in_use_says_so_in_one_line_and_starts_nothing(
         )
 
     line = _one_error_line(done)
-    assert line.startswith(f"error: port {taken}: expected it free on 127.0.0.1")
+    assert line.startswith(f"error: port {taken}: expected a free port on 127.0.0.1")
     assert "REDRAW_AIRFLOW_PORT" in line
     assert not (tmp_path / "state" / "services.json").exists()
 
@@ -64,7 +64,7 @@ def test_up_full_disk_says_so_in_one_line(tmp_path: Path, import_path: dict[str,
 def test_prepare_state_path_of_a_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way")
 
-    with pytest.raises(EmbeddedError, match=r"expected a folder to keep state in.*Set REDRAW_STATE"):
+    with pytest.raises(EmbeddedError, match=r"cannot use this folder for the state.*Set REDRAW_STATE"):
         prepare_state(tmp_path / "state")
 
 
@@ -118,7 +118,7 @@ def test_check_ports_server_that_just_ended_leaves_its_port_free() -> None:
             # The side that closes first keeps the port in TIME_WAIT.
             connection.close()
             assert client.recv(1) == b""
-        with pytest.raises(EmbeddedError, match="expected it free"):
+        with pytest.raises(EmbeddedError, match="expected a free port"):
             check_ports({"REDRAW_GCS_PORT": port})
 
     check_ports({"REDRAW_GCS_PORT": port})

@@ -85,7 +85,7 @@ def test_start_services_service_that_ends_at_once_fails_with_its_log(tmp_path: P
     (settings.state / "gcs").rmdir()
     (settings.state / "gcs").write_text("in the way")
 
-    with pytest.raises(EmbeddedError, match="storage server: expected a running process") as caught:
+    with pytest.raises(EmbeddedError, match="storage server: the process has ended") as caught:
         start_services(settings, None, lambda line: None)
 
     assert "gcs" in "\n".join(caught.value.details)
@@ -102,7 +102,7 @@ def test_check_services_names_the_one_that_ended_and_no_other(tmp_path: Path) ->
     ended = replace(running, name="other", created=me.create_time() - 60, log=str(tmp_path / "other.log"))
 
     check_services([running])
-    with pytest.raises(EmbeddedError, match="^other: expected a running process") as caught:
+    with pytest.raises(EmbeddedError, match="^other: the process has ended") as caught:
         check_services([running, ended])
 
     assert list(caught.value.details) == ["its last words"]
@@ -136,5 +136,5 @@ def test_up_interrupted_leaves_what_it_started_running_and_says_so(
         process.communicate()
         _end(tmp_path)
     assert process.returncode == 130, errors
-    assert errors.strip() == "Interrupted. What was started runs on; 'make stop' ends it."
+    assert errors.strip() == "Interrupted. The services that were started still run; 'make stop' ends them."
     assert "storage server" in running

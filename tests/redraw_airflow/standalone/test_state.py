@@ -38,7 +38,7 @@ def test_read_instance_what_was_kept_comes_back(tmp_path: Path, instance: Instan
 def test_read_instance_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "services.json").write_text(content)
 
-    with pytest.raises(EmbeddedError, match="services.json: expected the list of services"):
+    with pytest.raises(EmbeddedError, match="services.json: the list of running services cannot be read"):
         read_instance(tmp_path)
 
 
@@ -51,7 +51,7 @@ def test_keep_ports_running_instance_keeps_its_ports(instance: Instance) -> None
 def test_keep_ports_other_port_asked_for_is_refused(instance: Instance) -> None:
     settings = read_settings({"REDRAW_AIRFLOW_PORT": "9000"})
 
-    with pytest.raises(EmbeddedError, match="expected port 9000 for airflow, got one that runs on 18081"):
+    with pytest.raises(EmbeddedError, match="airflow already runs on port 18081"):
         keep_ports(settings, instance)
 
 
@@ -67,7 +67,7 @@ def test_keep_ports_ended_instance_gives_way(instance: Instance) -> None:
 def test_lock_state_held_by_another_is_refused_at_once(tmp_path: Path) -> None:
     with (
         lock_state(tmp_path),
-        pytest.raises(EmbeddedError, match="got another command"),
+        pytest.raises(EmbeddedError, match="another command is starting or ending"),
         lock_state(tmp_path),
     ):
         pytest.fail("both held the lock")

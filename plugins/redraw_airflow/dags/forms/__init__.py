@@ -8,8 +8,6 @@ without `conf` all do the same. Airflow checks each value against its field's sc
 schema can compare two fields, so a form's `check_…` does that before the first task starts.
 """
 
-from __future__ import annotations
-
 from redraw_airflow.dags.forms.fields import check_fields as check_fields
 from redraw_airflow.dags.forms.fields import checked_by as checked_by
 from redraw_airflow.dags.forms.publishing import mark_form as mark_form

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import Param
+from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.definition.registry import FoundModel, list_models, list_problems
@@ -13,9 +13,6 @@ from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
 from redraw_airflow.operators.allowed import PLACES, demand_allowed, demand_allowed_servers, split_servers
 from redraw_airflow.operators.failures import keeping_failure
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 MODEL_PATTERN = "^[a-z][a-z0-9_]*$"
 # The longest text and place of a run, the most lines of a list, and the largest whole number.
@@ -54,10 +51,13 @@ def check_fields(context: Context) -> None:
     if unknown := sorted(set(context["dag_run"].conf or {}) - set(fields)):
         raise InvalidRequest(
             f"conf: expected fields of the form ({', '.join(fields)}), got {', '.join(unknown)!r:.200}."
-            " Correct the spelling, or leave them out."
+            " Correct the spelling, or remove these fields."
         )
     if "model" in fields and not context["params"]["model"]:
-        message = "model: expected one of the form, got none. Choose one; a DAG with a schedule names it."
+        message = (
+            "model: expected a model of the form, got none. Choose a model. A DAG with a schedule"
+            " sets it: retrain_and_export(model=…)."
+        )
         if context["dag_run"].run_type.value == "scheduled":
             raise AirflowSkipException(message)
         raise InvalidRequest(message)
@@ -102,7 +102,8 @@ def model_field(
                 (
                     "models: expected at least one definition that can be"
                     f" {'trained' if needs_training else 'used'}, found none.",
-                    "Install a package that announces one, or name it in REDRAW_MODELS.",
+                    "Install a package with definitions (entry point group redraw.models), or name a"
+                    " package in REDRAW_MODELS.",
                     *problems,
                 )
             )

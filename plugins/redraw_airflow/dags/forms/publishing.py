@@ -28,8 +28,8 @@ def roll_back_form() -> dict[str, Param]:
         "version": optional_field(
             "integer",
             "Version",
-            "Which version to make live, such as 2026010203040500. Empty: the one that was live before."
-            f" {_WHERE_TO_FIND}",
+            "Which version to make live, such as 2026010203040500. Empty: the version that was live"
+            f" before. {_WHERE_TO_FIND}",
             minimum=1,
         ),
         "reason": reason_field(_HISTORY),

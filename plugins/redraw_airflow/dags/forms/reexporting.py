@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from airflow.sdk import Param
+from airflow.sdk import Context, Param
 
 from redraw.definition.registry import list_models
 from redraw.errors import InvalidRequest
@@ -19,9 +17,6 @@ from redraw_airflow.dags.forms.fields import (
     weights_field,
 )
 from redraw_airflow.dags.forms.waiving import check_waivers, waive_field, waive_reason_field
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 # A step in an API call, and in a line of the form.
 _STEP_NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
@@ -77,8 +72,8 @@ def check_reexport_choices(context: Context) -> None:
     start, end = context["params"]["trained_from"], context["params"]["trained_to"]
     if start and end and start >= end:
         raise InvalidRequest(
-            f"trained_to: expected a day after {start} (trained_from), got {end}. Give the day after the last"
-            " one to export."
+            f"trained_to: expected a day after {start} (trained_from), got {end}. Set trained_to to the day"
+            " after the last day to export."
         )
 
 

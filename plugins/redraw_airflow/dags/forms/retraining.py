@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from airflow.sdk import Param
+from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.definition.registry import list_models
@@ -22,9 +20,6 @@ from redraw_airflow.dags.forms.fields import (
 )
 from redraw_airflow.dags.forms.waiving import check_waivers, waive_field, waive_reason_field
 from redraw_airflow.operators.approval import approval_required
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 
 def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[str, Param]:
@@ -44,7 +39,7 @@ def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[s
     offered = [offer.name for offer in list_models() if offer.trains and model in (None, offer.name)]
     if scheduled and len(offered) > 1:
         raise InvalidRequest(
-            f"schedule: expected the model that it trains, one of {', '.join(offered)}, got none. Name it:"
+            f"schedule: expected a model for scheduled runs, one of {', '.join(offered)}, got none. Set it:"
             " retrain_and_export(model=…, schedule=…)."
         )
     return {

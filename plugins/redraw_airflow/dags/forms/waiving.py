@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from airflow.sdk import Param
+from airflow.sdk import Context, Param
 
 from redraw.validate.plan import EVERY_CHECK, demand_checks
 from redraw_airflow.dags.forms.fields import MOST_LINES, MOST_TEXT, optional_field
 from redraw_airflow.operators.inputs import waivers
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 
 def waive_field(section: str) -> Param:

@@ -117,12 +117,16 @@ class Connection(BaseHTTPRequestHandler):
 
     def _demand_access(self) -> None:
         if any(name in self.headers for name in _BROWSER_HEADERS):
-            raise Refused(HTTPStatus.FORBIDDEN, "expected a request of no web page, got one of a browser")
+            raise Refused(
+                HTTPStatus.FORBIDDEN, "expected a request of a program, got a request of a web page"
+            )
         if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "expected this server's own name, got another host")
         authorization = self.headers.get("Authorization", "").encode(errors="replace")
         if not hmac.compare_digest(authorization, self.server.expected):
-            raise Refused(HTTPStatus.UNAUTHORIZED, "expected this instance's token, got none or another one")
+            raise Refused(
+                HTTPStatus.UNAUTHORIZED, "expected this instance's token, got none or another token"
+            )
         self.connection.settimeout(IDLE_SECONDS)
 
     def _take_body(self) -> Body:
@@ -132,7 +136,7 @@ class Connection(BaseHTTPRequestHandler):
             or len(lengths) > 1
             or not re.fullmatch("[0-9]{1,15}", lengths[0])
         ):
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "expected a body of a declared length")
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "expected a body with Content-Length")
         self._body = Body(self.rfile, int(lengths[0]))
         return self._body
 

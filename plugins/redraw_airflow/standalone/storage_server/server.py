@@ -110,7 +110,7 @@ class _Handler(Connection):
         if not isinstance(name, str) or not _BUCKET.fullmatch(name):
             raise Refused(HTTPStatus.BAD_REQUEST, "expected a bucket's name")
         if not self.server.objects.make_bucket(name):
-            raise Refused(HTTPStatus.CONFLICT, f"{name} is there already")
+            raise Refused(HTTPStatus.CONFLICT, f"{name} already exists")
         self.say(describe_bucket(name))
 
     def _existing(self, bucket: str) -> str:
@@ -159,7 +159,7 @@ class _Handler(Connection):
         try:
             after = base64.urlsafe_b64decode(self._query.get("pageToken", "")).decode()
         except ValueError as err:
-            raise Refused(HTTPStatus.BAD_REQUEST, "pageToken: expected one of this server") from err
+            raise Refused(HTTPStatus.BAD_REQUEST, "pageToken: expected a token of this server") from err
         limit = min(self._number("maxResults") or _MOST_LISTED, _MOST_LISTED)
         page = self.server.objects.page(
             bucket, self._query.get("prefix", ""), self._query.get("delimiter", ""), after, limit

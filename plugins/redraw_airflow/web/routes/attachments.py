@@ -57,8 +57,8 @@ def _parts(browser: Browser, release: Release, name: str) -> Iterator[bytes]:
     parts = browser.attachment_parts(release, name) if name in ATTACHMENTS else None
     if parts is None:
         raise VersionNotFound(
-            f"{release.model} {release.version}, {name!r}: expected a file that is kept with the version, got"
-            f" none. Newer versions keep {', '.join(ATTACHMENTS)}."
+            f"{release.model} {release.version}, {name!r}: expected a file that was published with the"
+            f" version, found none. Versions of this release of Redraw have {', '.join(ATTACHMENTS)}."
         )
     return parts
 

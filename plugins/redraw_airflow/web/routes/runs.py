@@ -85,7 +85,10 @@ def show_attachment(session: SessionDep, place: TaskDep, name: str, theme: Theme
         if isinstance(record, ValidationReport) and name in ATTACHMENTS and name in record.attachments:
             content = read_run_file(record.attachments[name], record.model, place.dag_id, place.run_id)
             return harmless(in_theme(content, theme) if theme else content, name)
-    raise VersionNotFound(f"{name!r:.100}: expected a file that this task has left, got none. See its tab.")
+    raise VersionNotFound(
+        f"{name!r:.100}: expected a file of this task, found none. The tab Redraw of the"
+        " task lists its files."
+    )
 
 
 @router.get("/{task_id}/{map_index}/ledger")
@@ -96,7 +99,9 @@ def show_ledger(
     exports = (task.record for task in find_records(session, place))
     record = next((record for record in exports if isinstance(record, ExportedModel)), None)
     if record is None:
-        raise VersionNotFound("ledger: expected a task that exported, got another. See the run's tab.")
+        raise VersionNotFound(
+            "ledger: expected an export task, got another task. Open the ledger from the run's tab Redraw."
+        )
     content = read_run_file(record.ledger_uri, record.model, place.dag_id, place.run_id, PARSED_BYTES)
     return show_page(
         request,

@@ -57,8 +57,8 @@ async def show_examples(browser: BrowserDep, model: str, version: int) -> Respon
         answer = json.loads(await _run("examples", request, _EXAMPLES_SECONDS, _EXAMPLES_MEMORY_BYTES))
         if not answer["can_be_asked"]:
             raise NotLoadable(
-                f"{answer['uri']}: expected a sandbox to ask it in, got none on this machine"
-                f" ({answer['sandbox']}). Ask a server that serves it."
+                f"{answer['uri']}: the API server cannot load the model safely, because its machine has no"
+                f" sandbox ({answer['sandbox']}). Send the request to a model server."
             )
     except RedrawError as err:
         return _refusal(err)
@@ -83,7 +83,7 @@ async def ask_version(request: Request, browser: BrowserDep, model: str, version
 
 async def _ask(request: AskRequest) -> bytes:
     if _trial_lock.locked():
-        raise WorkersBusy("expected no other request, got one that is being answered. Ask again in a moment.")
+        raise WorkersBusy("another request is being answered. Try again in a moment.")
     async with _trial_lock:
         return await _run("ask", request, _SECONDS, _MEMORY_BYTES)
 

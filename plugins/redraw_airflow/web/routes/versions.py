@@ -52,7 +52,7 @@ def check_version_number(version: str) -> int:
     """
     if not (version.isascii() and version.isdecimal() and len(version) <= _DIGITS):
         raise VersionNotFound(
-            f"{version[:40]!r}: expected the number of a version, got something else. Correct the address."
+            f"{version[:40]!r}: expected a version number, got another text. Correct the address."
         )
     return int(version)
 

@@ -73,8 +73,8 @@ def _demand(allowed: bool, right: str) -> None:
         dag_ids = ", ".join(PUBLISHING_DAGS.read())
         raise HTTPException(
             403,
-            f"expected the right to {right} one of the DAGs {dag_ids}, or one that has published the model,"
-            " found none.",
+            f"expected the permission to {right} one of the DAGs {dag_ids}, or a DAG that has published the"
+            " model, found none. Ask an administrator of Airflow for it.",
         )
 
 
@@ -159,7 +159,10 @@ class SameSiteOnly:
             and scope["method"] not in _SAFE
             and not _is_same_site(Headers(scope=scope))
         ):
-            refusal = "expected a request of one of these pages, got one of another site."
+            refusal = (
+                "expected a request from one of these pages, got a request from another site. Reload"
+                " the page, and try again."
+            )
             await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -21,8 +21,6 @@ from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET, WEB_CONNECTION
 from redraw_airflow.stages.credentials import Grants, using_connection
 from redraw_airflow.web.server.read_results import ReadResult, attempt
 
-__all__ = ["BrowserDep", "CatalogueCounts", "MaybeBrowser", "MaybeCounts", "model_browser"]
-
 # A catalogue grows slowly, so its counts may be a minute old.
 _COUNT_SECONDS = 60.0
 _MODELS = 10_000

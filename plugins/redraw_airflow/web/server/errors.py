@@ -6,8 +6,6 @@ RedrawError
 └── WorkerFailed                a worker ended without an answer and without a named error
 """
 
-from __future__ import annotations
-
 from redraw.errors import RedrawError
 
 

@@ -18,8 +18,6 @@ from redraw_airflow.operators.inputs import run_folder_name
 from redraw_airflow.settings import ALLOWED_WORK, REPORTS, WEB_CONNECTION, WORK
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["read_run_file"]
-
 
 def read_run_file(
     uri: Uri, model: ModelName, dag_id: str, run_id: str, most: int = ATTACHMENT_BYTES
@@ -42,18 +40,18 @@ def read_run_file(
     roots = [root for root in _roots() if uri.startswith(f"{root}/{below}/")]
     if not roots:
         raise InvalidRequest(
-            f"{uri}: expected a file of this run in a folder that this server knows, got another place. Set"
-            f" {REPORTS.variable} or {WORK.variable} for the API server as for the workers."
+            f"{uri}: expected a file of this run in {REPORTS.variable} or {WORK.variable}, got another"
+            " path. Set these variables for the API server to the same values as for the workers."
         )
     folder = f"{os.path.realpath(roots[0])}/{below}/"
     content = _read_object(uri, most) if uri.is_bucket else _read_local(uri, folder, most)
     if content is None:
         raise VersionNotFound(
-            f"{uri}: expected the file that the run has left, got none. It was removed, or lies on a worker"
-            f" that shares no disk with this server: set {REPORTS.variable} to a bucket."
+            f"{uri}: the file of this run is missing. It was removed, or it is on a worker's disk that this"
+            f" server cannot read: set {REPORTS.variable} to a bucket."
         )
     if len(content) > most:
-        raise InvalidRequest(f"{uri}: expected at most {most} bytes, got more. Copy it to look at it.")
+        raise InvalidRequest(f"{uri}: expected at most {most} bytes, got more. Download the file to read it.")
     return content
 
 

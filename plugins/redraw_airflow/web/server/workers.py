@@ -25,8 +25,6 @@ from redraw_airflow.stages.environment import source_root, stage_environment, st
 from redraw_airflow.stages.outcome import named_error
 from redraw_airflow.web.server.errors import WorkerFailed, WorkerOverran, WorkersBusy
 
-__all__ = ["run_worker"]
-
 _MOST_WORKERS = 2
 _MOST_ANSWER = 64 << 20
 _LOG_KEPT = 64 << 10
@@ -77,7 +75,7 @@ async def run_worker(command: Sequence[str], request: bytes, *, seconds: float, 
         finally:
             await _end(process, talk, watch)
     if not done:
-        raise WorkerOverran(f"expected an answer within {seconds:g} s, got none. Ask for something smaller.")
+        raise WorkerOverran(f"expected an answer within {seconds:g} s, got none. Send a smaller request.")
     for task in done:
         if err := task.exception():
             raise err.exceptions[0] if isinstance(err, BaseExceptionGroup) else err
@@ -91,8 +89,8 @@ async def run_worker(command: Sequence[str], request: bytes, *, seconds: float, 
 def _slot() -> Iterator[None]:
     if len(_running) >= _MOST_WORKERS:
         raise WorkersBusy(
-            f"expected fewer than {_MOST_WORKERS} workers of pages, got {len(_running)} that run."
-            " Try again when one has ended."
+            f"expected fewer than {_MOST_WORKERS} running computations, got {len(_running)}. Try again in a"
+            " moment."
         )
     slot = object()
     _running.add(slot)
@@ -124,7 +122,7 @@ async def _read_all(stream: asyncio.StreamReader) -> bytes:
         content += chunk
         if len(content) > _MOST_ANSWER:
             raise WorkerOverran(
-                f"expected an answer of at most {_MOST_ANSWER} bytes, got more. Ask for something smaller."
+                f"expected an answer of at most {_MOST_ANSWER} bytes, got more. Send a smaller request."
             )
     return bytes(content)
 
@@ -142,7 +140,7 @@ async def _watch(pid: int, memory_bytes: int) -> None:
         used = await asyncio.to_thread(_resident, pid)
         if used > memory_bytes:
             raise WorkerOverran(
-                f"expected at most {memory_bytes} bytes of memory, got {used}. Ask for something smaller."
+                f"expected at most {memory_bytes} bytes of memory, got {used}. Send a smaller request."
             )
         await asyncio.sleep(_LOOK_SECONDS)
 

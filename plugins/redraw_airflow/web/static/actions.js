@@ -108,12 +108,12 @@
   async function act(form) {
     if (form.dataset.cleared) return resume(form);
     const reason = form.querySelector("[data-reason]").value.trim();
-    if (!reason) return show(form, "bad", "Give a reason.");
+    if (!reason) return show(form, "bad", "Enter a reason.");
     const ticks = [...form.querySelectorAll("[data-kind=listed]")];
     if (ticks.length && !ticks.some((field) => field.checked)) return show(form, "bad", "Select at least one.");
     const dag = await call(form, dagPath(form));
     if (dag.is_paused) {
-      const link = { path: `dags/${form.dataset.dag}`, text: "Open it to unpause it" };
+      const link = { path: `dags/${form.dataset.dag}`, text: "Open the DAG to unpause it" };
       return show(form, "bad", `The DAG ${form.dataset.dag} is paused: a run would wait.`, link);
     }
     const conf = confOf(form, reason);

@@ -20,7 +20,7 @@
     const body = await response.json().catch(() => ({}));
     if (response.ok) return body;
     const detail = typeof body.detail === "string" ? body.detail : `The server answered with status ${response.status}.`;
-    const message = response.status === 403 ? "To try a version, you need the right to run a DAG that publishes." : detail;
+    const message = response.status === 403 ? "To try a version, you need the permission to run a DAG that publishes." : detail;
     throw Object.assign(new Error(message), { status: response.status });
   }
 
@@ -73,7 +73,7 @@
     const body = JSON.stringify({ signature: select.value, inputs });
     if (inputs === null || body.length > MOST_BODY) {
       showError(inputs === null ? "Expected JSON, got something else. Correct the inputs."
-        : `Expected a request of at most ${MOST_BODY.toLocaleString("en")} bytes, got ${body.length.toLocaleString("en")}. Ask fewer rows, or a smaller picture.`);
+        : `Expected a request of at most ${MOST_BODY.toLocaleString("en")} bytes, got ${body.length.toLocaleString("en")}. Send fewer rows, or a smaller picture.`);
       text.focus();
       return;
     }

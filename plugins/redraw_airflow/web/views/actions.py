@@ -15,7 +15,7 @@ from typing import Any, Literal
 from redraw.errors import InvalidSetting
 from redraw.publish.bucket.layout import trained_before
 from redraw.records import LivePointer, Release
-from redraw.settings import Setting
+from redraw.setting_kinds import Setting
 from redraw_airflow.settings import MARK_DAG, PRUNE_DAG, PUBLISHING_DAGS, REEXPORT_DAG, ROLL_BACK_DAG
 
 _logger = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
         fields=(
             Field(name="keep", label="Versions to keep, the newest weights first", kind="integer", value=10),
             Field(name="keep_days", label="Days to keep a version after it was published", kind="number"),
-            Field(name="apply", label="Remove them (otherwise they are only listed)", kind="boolean"),
+            Field(name="apply", label="Remove the versions (otherwise they are only listed)", kind="boolean"),
         ),
         grave=True,
         menu=True,

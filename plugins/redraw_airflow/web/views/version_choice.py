@@ -52,7 +52,7 @@ def offer_versions(
     if other is not None and other not in versions:
         raise VersionNotFound(
             f"{browser.storage.uri}/{release.model}/{other}: expected a published version to compare with,"
-            " got none. Choose another one."
+            " found none. Choose another version."
         )
     chosen = other if other is not None else _likely(pointer, release, others)
     offered = others[:_MOST_OFFERED]
@@ -89,15 +89,23 @@ def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, st
     """
     version = row.version
     labels = [
-        ("live", "Servers that follow the live pointer load it." if pointer.version == version else None),
-        ("previous", "It was live before the live one." if pointer.previous == version else None),
+        (
+            "live",
+            "Servers that follow the live pointer load this version." if pointer.version == version else None,
+        ),
+        (
+            "previous",
+            "This version was live before the live version." if pointer.previous == version else None,
+        ),
         (
             "canary",
-            "It is served next to the live version." if pointer.labels.get("canary") == version else None,
+            "This version is served next to the live version."
+            if pointer.labels.get("canary") == version
+            else None,
         ),
         ("pinned", pointer.pinned.get(str(version))),
         ("rejected", pointer.rejected.get(str(version))),
-        ("pruned", f"Its files were removed at {row.pruned_at}." if row.pruned_at else None),
-        ("pruning", "Its files are being removed." if version in pointer.pruning else None),
+        ("pruned", f"The files of this version were removed at {row.pruned_at}." if row.pruned_at else None),
+        ("pruning", "The files of this version are being removed." if version in pointer.pruning else None),
     ]
     return tuple((name, description) for name, description in labels if description is not None)

@@ -4,7 +4,7 @@ A string tensor is stored as the varint lengths of its elements, a masked CRC-32
 those lengths, and the elements; a variant one (the state of an iterator) as the varint
 length, the bytes and a masked CRC-32C of each element in turn. The tensor's checksum
 covers the lengths as fixed-size numbers instead of as varints, so they have to be
-
+decoded on the way.
 
 Source:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/util/tensor_bundle/tensor_bundle.cc
@@ -80,9 +80,11 @@ class StringChecksum:
             MalformedError: The lengths do not add up to the bytes that there are.
         """
         if not self._in_text:
-            raise MalformedError(f"the lengths of {self._missing} more strings", "the end of the tensor")
+            raise MalformedError(f"{self._missing} more string lengths", "the end of the tensor")
         if self._text:
-            raise MalformedError("string lengths that add up to the tensor's size", f"{self._text:+d}")
+            raise MalformedError(
+                "string lengths that add up to the tensor's bytes", f"a difference of {self._text:+d} bytes"
+            )
         return mask_crc32c(self._checksum)
 
     def _take_header(self, data: bytes) -> bytes:
@@ -106,14 +108,16 @@ class StringChecksum:
     def _take_lengths(self, data: bytes) -> int:
         lengths, size = _decode_varints(data, self._missing)
         if lengths.size and int(lengths.max()) > self._limit:
-            raise MalformedError(f"strings of at most {self._limit} bytes", f"one of {lengths.max()}")
+            raise MalformedError(
+                f"strings of at most {self._limit} bytes", f"a string of {lengths.max()} bytes"
+            )
         self._missing -= lengths.size
         self._text += int(lengths.sum())
         if self._keep_lengths:
             self.lengths.append(lengths)
         self._checksum = google_crc32c.extend(self._checksum, covered_lengths(lengths))
         if self._missing and len(data) - size >= _LONGEST_VARINT:
-            raise MalformedError(f"a length of at most {_LONGEST_VARINT} bytes", "one that goes on")
+            raise MalformedError(f"a string length (varint) of at most {_LONGEST_VARINT} bytes", "more bytes")
         return size
 
 
@@ -159,7 +163,7 @@ class VariantChecksum:
 
     def _take_length(self, data: bytes, position: int) -> int:
         if not self._missing:
-            raise MalformedError("the end of the tensor", f"{len(data) - position} bytes more")
+            raise MalformedError("the end of the tensor", f"{len(data) - position} more bytes")
         head = data[position : position + _LONGEST_VARINT]
         if len(head) < _LONGEST_VARINT and all(byte > 0x7F for byte in head):
             return 0
@@ -227,7 +231,9 @@ def _decode_varints(data: bytes, count: int) -> tuple[np.ndarray, int]:
     longest = int(widths.max(initial=0))
     if longest >= _LONGEST_VARINT:
         # Ten bytes hold lengths from 2^63 on, which no file has.
-        raise MalformedError(f"a length of fewer than {_LONGEST_VARINT} bytes", f"{longest} bytes")
+        raise MalformedError(
+            f"a string length (varint) of fewer than {_LONGEST_VARINT} bytes", f"{longest} bytes"
+        )
     values = np.zeros(ends.size, np.uint64)
     for group in range(longest):
         here = widths > group

@@ -35,8 +35,8 @@ class MalformedError(ValueError):
         """The error for a user: what of which file is damaged, and what to do."""
         subject = f"{what}: " if what else ""
         return CheckpointCorrupt(
-            f"{subject}expected {self.expected}, got {self.got}, in {path}."
-            " Copy the checkpoint again from where it was saved, or choose another one."
+            f"{subject}expected {self.expected}, got {self.got}, in {path}. Copy the checkpoint again from"
+            " where it was saved, or choose another checkpoint."
         )
 
 
@@ -81,7 +81,7 @@ def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
             if value >= 1 << 64:
                 raise MalformedError("a varint of 64 bits", f"{value:#x}")
             return value, position
-    raise MalformedError(f"a varint of at most {_LONGEST_VARINT} bytes", "one that goes on")
+    raise MalformedError(f"a varint of at most {_LONGEST_VARINT} bytes", "more bytes")
 
 
 def encode_slice_key(key: bytes, extents: Sequence[tuple[int, int]]) -> bytes:

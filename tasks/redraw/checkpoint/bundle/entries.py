@@ -88,7 +88,7 @@ class TensorEntry:
             CheckpointCorrupt: The parts leave gaps, as those of a slot of a partitioned variable may.
         """
         if self.gaps:
-            raise MalformedError(f"slices of all of {list(self.shape)}", self.gaps).found_in(
+            raise MalformedError(f"slices that cover the whole shape {list(self.shape)}", self.gaps).found_in(
                 where, f"tensor {self.key!r}"
             )
 
@@ -171,14 +171,17 @@ def _parse_entry(value: bytes, shards: int) -> Any:
     entry = parse_message(BundleEntryProto, value)
     dtype = dtype_name(entry.dtype)
     if dtype is None:
-        raise MalformedError("a dtype of TensorFlow", f"number {entry.dtype}")
+        raise MalformedError("a TensorFlow dtype", f"dtype number {entry.dtype}")
     if entry.shape.unknown_rank or len(entry.shape.dim) > HIGHEST_RANK:
-        raise MalformedError(f"a rank of 0 to {HIGHEST_RANK}", f"{len(entry.shape.dim)} dimensions or none")
+        raise MalformedError(
+            f"a rank of 0 to {HIGHEST_RANK}",
+            f"{'an unknown rank' if entry.shape.unknown_rank else f'rank {len(entry.shape.dim)}'}",
+        )
     if entry.slices:
         return entry
     if entry.offset < 0 or entry.size < 0 or not 0 <= entry.shard_id < shards:
-        place = f"{entry.size} bytes at {entry.offset} of file {entry.shard_id}"
-        raise MalformedError(f"its data in one of {shards} files", place)
+        place = f"{entry.size} bytes at offset {entry.offset} of data file number {entry.shard_id}"
+        raise MalformedError(f"a place in one of the {shards} data files, numbered from 0", place)
     return entry
 
 
@@ -226,18 +229,18 @@ def _slice(
     starts = tuple(int(extent.start) for extent in proto.extent)
     lengths = tuple(int(extent.length) if extent.HasField("length") else -1 for extent in proto.extent)
     if len(lengths) != len(shape):
-        raise MalformedError(f"slices of rank {len(shape)}", f"one of rank {len(lengths)}")
+        raise MalformedError(f"only slices of rank {len(shape)}", f"a slice of rank {len(lengths)}")
     slice_key = encode_slice_key(key, tuple(zip(starts, lengths, strict=True)))
     part = protos.get(slice_key)
     sizes = tuple(size if length == -1 else length for size, length in zip(shape, lengths, strict=True))
-    where = f"the slice at {starts} of {sizes}"
+    where = f"the slice of shape {sizes} at {starts}"
     if part is None or part.slices:
-        raise MalformedError(f"an entry for {where}", "none")
+        raise MalformedError(f"an index entry for {where}", "none")
     if slice_key in used_slices:
         raise MalformedError(f"{where} once", "twice")
     used_slices.add(slice_key)
     if part.dtype != tensor.dtype or tuple(dim.size for dim in part.shape.dim) != sizes:
-        raise MalformedError(f"{where} with the tensor's dtype and its own shape", "another")
+        raise MalformedError(f"{where} with dtype {dtype_name(tensor.dtype)}", "another dtype or shape")
     check_size(str(dtype_name(part.dtype)), sizes, part.size)
     return TensorSlice(
         starts=starts,
@@ -262,11 +265,11 @@ def check_size(dtype: str, shape: tuple[int, ...], size: int | None) -> None:
         MalformedError: The shape is invalid, or the size does not match it.
     """
     if any(dim < 0 for dim in shape):
-        raise MalformedError("dimensions from 0 on", f"{shape}")
+        raise MalformedError("no negative dimension", f"{shape}")
     storage = numpy_dtype(dtype)
     width = storage.itemsize if storage is not None else 1
     if math.prod(max(dim, 1) for dim in shape) * width >= 1 << 63:
-        raise MalformedError("a shape of fewer than 2^63 bytes", f"{shape}")
+        raise MalformedError("a tensor of fewer than 2^63 bytes", f"{shape}")
     if size is None:
         return
     count = math.prod(shape)

@@ -245,4 +245,4 @@ def parse_message(message_class: Any, data: bytes) -> Any:
         return message_class.FromString(data)
     except DecodeError as err:
         name = message_class.DESCRIPTOR.name
-        raise MalformedError(f"a {name} message", f"{len(data)} bytes that are none") from err
+        raise MalformedError(f"a {name} protocol buffer", f"{len(data)} bytes that cannot be parsed") from err

@@ -48,8 +48,8 @@ def find_bundle_prefix(path: Path) -> Path:
     folder = bundle_file(prefix, _INDEX).parent
     if not any(file.name.startswith(name) for file in folder.iterdir()):
         raise CheckpointCorrupt(
-            f"checkpoint {prefix}: expected data in {folder}/{name}*, found only an index."
-            " Copy all files of the checkpoint, or choose another one."
+            f"checkpoint {prefix}: expected data files {folder}/{name}*, found only the index file. Copy"
+            " all files of the checkpoint, or choose another checkpoint."
         )
     return prefix
 
@@ -68,7 +68,7 @@ def _resolve_prefix(path: Path) -> Path:
     if len(indexes) != 1:
         names = ", ".join(name.removesuffix(_INDEX) for name in indexes) or "none"
         raise CheckpointNotFound(
-            f"checkpoint folder {path}: expected one *{_INDEX} file, found {names}."
-            " Give the prefix of one checkpoint."
+            f"checkpoint folder {path}: expected one *{_INDEX} file, found {names}. Name the prefix of one"
+            " checkpoint."
         )
     return path / indexes[0].removesuffix(_INDEX)

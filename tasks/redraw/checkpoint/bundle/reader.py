@@ -52,8 +52,8 @@ class TensorBundle(BundleTensors):
         self.index_path = bundle_file(prefix, ".index")
         if not self.index_path.is_file():
             raise CheckpointNotFound(
-                f"checkpoint {prefix}: expected {self.index_path}, found no such file."
-                " Give the prefix of a checkpoint, without '.index' or '.data-…'."
+                f"checkpoint {prefix}: expected {self.index_path}, found no such file. Name the prefix of a"
+                " checkpoint, without '.index' or '.data-…'."
             )
         self.name, self.index_name = str(prefix), str(self.index_path)
         self.num_shards, entries = read_entries(self.index_path)

@@ -62,7 +62,7 @@ class LocalShard:
         self.size = status.st_size
         if not stat.S_ISREG(status.st_mode):
             self.close()
-            raise IsADirectoryError(errno.EISDIR, "no regular file", self.name)
+            raise IsADirectoryError(errno.EISDIR, "not a regular file", self.name)
 
     def read(self, offset: int, size: int) -> bytes:
         """Some of its bytes."""
@@ -118,7 +118,9 @@ class OpenShards(Generic[ShardT]):
         what = f"tensor {entry.key!r}"
         file = self.file(piece.shard, what)
         if piece.offset + piece.size > file.size:
-            damage = MalformedError(f"{piece.size} bytes at {piece.offset}", f"a file of {file.size} bytes")
+            damage = MalformedError(
+                f"{piece.size} bytes at offset {piece.offset}", f"a file of {file.size} bytes"
+            )
             raise damage.found_in(self._shard_name(piece.shard), what)
         return file
 
@@ -134,7 +136,7 @@ class OpenShards(Generic[ShardT]):
                 size = min(self._chunk_size, piece.size - position)
                 chunk = file.read(piece.offset + position, size)
                 if not chunk:
-                    raise MalformedError(f"{piece.size} bytes", f"the end of the file after {position}")
+                    raise MalformedError(f"{piece.size} bytes", f"the end of the file after {position} bytes")
                 checksum.update(chunk)
                 position += len(chunk)
                 yield chunk
@@ -150,7 +152,8 @@ class OpenShards(Generic[ShardT]):
         for (shard, offset, size), (next_shard, next_offset, _) in zip(ordered, ordered[1:], strict=False):
             if shard == next_shard and offset + size > next_offset:
                 damage = MalformedError(
-                    "slices with bytes of their own", f"two that share those at {next_offset}"
+                    "slices that do not overlap in the data file",
+                    f"two slices that share the bytes at offset {next_offset}",
                 )
                 raise damage.found_in(self._index_name, f"tensor {entry.key!r}")
 

@@ -33,14 +33,16 @@ def check_cover(shape: Sequence[int], boxes: Sequence[_Box]) -> None:
     for starts, lengths in boxes:
         for start, length, size in zip(starts, lengths, shape, strict=True):
             if start < 0 or length < 0 or start + length > size:
-                raise MalformedError(f"slices within {list(shape)}", f"{length} from {start} on")
+                raise MalformedError(
+                    f"slices within {list(shape)}", f"a slice of length {length} that starts at {start}"
+                )
     total, covered = math.prod(shape), sum(math.prod(lengths) for _, lengths in boxes)
     if covered < total:
         raise Uncovered(f"slices of {total} elements in all", f"{covered}")
     if covered != total:
         raise MalformedError(f"slices of {total} elements in all", f"{covered}")
     if total and not _corners_cancel(shape, [box for box in boxes if math.prod(box[1])]):
-        raise MalformedError("slices that do not overlap", "some that do")
+        raise MalformedError("slices that do not overlap", "slices that overlap")
 
 
 def _corners_cancel(shape: Sequence[int], boxes: Sequence[_Box]) -> bool:

@@ -68,7 +68,9 @@ def check_slices(key: bytes, entry: Any) -> None:
     try:
         check_cover(shape, boxes)
     except MalformedError as err:
-        raise CheckpointMismatch(f"tensor {key!r}: {err}. Write all of its slices, each once.") from err
+        raise CheckpointMismatch(
+            f"tensor {key!r}: {err}. Write each slice of the tensor exactly once."
+        ) from err
 
 
 def dtype_to_store(key: str, array: np.ndarray | np.generic) -> str:
@@ -80,7 +82,8 @@ def dtype_to_store(key: str, array: np.ndarray | np.generic) -> str:
     dtype = name_of_array(array)
     if dtype is None:
         raise CheckpointMismatch(
-            f"tensor {key!r}: expected a dtype of TensorFlow, got {array.dtype}. Convert the array."
+            f"tensor {key!r}: expected a TensorFlow dtype, got {array.dtype}. Convert the array to a dtype"
+            " that TensorFlow has."
         )
     return dtype
 

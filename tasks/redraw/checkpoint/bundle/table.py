@@ -93,13 +93,13 @@ class _Table:
     def _read(self, offset: int, size: int) -> bytes:
         data = os.pread(self._file.fileno(), size, offset)
         if len(data) != size:
-            raise MalformedError(f"{size} bytes at {offset}", f"{len(data)} bytes")
+            raise MalformedError(f"{size} bytes at offset {offset}", f"{len(data)} bytes")
         return data
 
     def _block(self, offset: int, size: int, name: str) -> bytes:
         room = self._size - FOOTER_SIZE - TRAILER_SIZE
         if offset + size > room:
-            raise MalformedError(f"{name} to end by {room}", f"{size} bytes at {offset}")
+            raise MalformedError(f"{name} to end by {room}", f"{size} bytes at offset {offset}")
         raw = self._read(offset, size + TRAILER_SIZE)
         (stored,) = struct.unpack_from("<I", raw, size + 1)
         actual = mask_crc32c(google_crc32c.value(raw[: size + 1]))

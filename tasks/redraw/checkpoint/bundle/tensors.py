@@ -90,7 +90,8 @@ class BundleTensors(ABC):
             return b"".join(self.chunks(entry))
         if entry.dtype == "string":
             raise CheckpointMismatch(
-                f"{self._name(entry)}: expected one piece, got slices of strings. Read it with read_array."
+                f"{self._name(entry)}: expected an unpartitioned tensor, got string slices. Read the tensor"
+                " with read_array."
             )
         return self.read_array(key).tobytes()
 
@@ -108,8 +109,8 @@ class BundleTensors(ABC):
         dtype = numpy_dtype(entry.dtype)
         if dtype is None or len(entry.shape) > _MOST_NUMPY_DIMENSIONS:
             raise CheckpointMismatch(
-                f"{self._name(entry)}: expected a tensor that NumPy can hold, got"
-                f" {entry.dtype} of rank {len(entry.shape)}. Leave it out."
+                f"{self._name(entry)}: expected a tensor that NumPy can hold, got {entry.dtype} of rank"
+                f" {len(entry.shape)}. Do not read this tensor."
             )
         with self._open() as shards:
             if not entry.slices:

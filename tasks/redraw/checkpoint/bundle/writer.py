@@ -82,8 +82,8 @@ class BundleWriter:
         self._index = bundle_file(prefix, ".index")
         if self._index.exists():
             raise OutputExists(
-                f"checkpoint {prefix}: expected no {self._index} yet, found one."
-                " Choose another prefix, or remove it."
+                f"checkpoint {prefix}: {self._index} already exists. Choose another prefix, or remove the"
+                " old checkpoint."
             )
         with writing_to(prefix):
             prefix.parent.mkdir(parents=True, exist_ok=True)
@@ -238,7 +238,7 @@ class BundleWriter:
     ) -> None:
         """Write chunks of about `size` bytes that also updated the checksum."""
         if place.key in self._entries or not place.key:
-            raise ValueError(f"expected a new key that is not empty, got {place.key!r}")
+            raise ValueError(f"expected a non-empty key that was not written before, got {place.key!r}")
         try:
             with self._files.tensor(size):
                 start = self._files.position
@@ -270,8 +270,8 @@ class BundleWriter:
             or (stored is not entry and not stored.slices)
         ):
             raise CheckpointMismatch(
-                f"tensor {key!r}: expected a slice of what the others are slices of, got one of"
-                f" {dtype} {list(shape)}. Write slices of one tensor under one key."
+                f"tensor {key!r}: expected all slices to name the same whole tensor, got a slice of {dtype}"
+                f" {list(shape)}. Use another key for another tensor."
             )
         return stored
 

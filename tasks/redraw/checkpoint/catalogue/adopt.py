@@ -131,7 +131,7 @@ def _locate_single(root: Uri, request: AdoptRequest) -> Located:
     except CheckpointNotFound as err:
         if request.recursive:
             raise
-        raise CheckpointNotFound(f"{err} For those in folders below, look --recursive.") from err
+        raise CheckpointNotFound(f"{err} To search subfolders too, add --recursive.") from err
 
 
 class _Adoption:
@@ -207,6 +207,6 @@ def _demand_usable(request: AdoptRequest, report: AdoptionReport) -> None:
         return
     reasons = "; ".join(broken.reason for broken in report.broken[:_SHOWN])
     raise CheckpointCorrupt(
-        f"{request.source}: expected a checkpoint that can be used, got {len(report.broken)} that cannot:"
-        f" {reasons}"
+        f"{request.source}: expected at least one usable checkpoint, got only damaged ones"
+        f" ({len(report.broken)}): {reasons}"
     )

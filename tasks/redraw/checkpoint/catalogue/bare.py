@@ -16,8 +16,7 @@ from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.formats.state_file import STATE_BYTES, STATE_FILE, times_in_state_file
 from redraw.checkpoint.formats.tf_record import EVENT_FILES, times_in_event_files
 from redraw.checkpoint.objects.averages import find_averages
-from redraw.checkpoint.objects.object_graph import classify_tensors
-from redraw.checkpoint.objects.roles import Role
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointCorrupt, short_list
 from redraw.names import ModelName
 from redraw.records import Checkpoint, CheckpointFormat
@@ -107,7 +106,7 @@ def _counts(source: CheckpointSource, keys: Iterable[str]) -> dict[str, int]:
 
 def _step_in(value: int, key: str, source: CheckpointSource) -> int:
     if value < 0:
-        raise MalformedError("a step from 0 on", f"{value}").found_in(source.uri, f"tensor {key!r}")
+        raise MalformedError("a step of 0 or more", f"{value}").found_in(source.uri, f"tensor {key!r}")
     return value
 
 
@@ -173,7 +172,9 @@ def last_written(uri: str, files: Iterable[FoundFile]) -> str:
     try:
         return format_time(max(file.written_at for file in files))
     except ValueError as err:
-        raise CheckpointCorrupt(f"{uri}: {err}. Set its files' time, or copy them.") from err
+        raise CheckpointCorrupt(
+            f"{uri}: {err}. Set the modification time of the checkpoint's files (touch), or copy the files."
+        ) from err
 
 
 def _read_notes(folder: Uri) -> _Notes:

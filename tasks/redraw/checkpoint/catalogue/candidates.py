@@ -61,11 +61,13 @@ class Candidate:
         if leftover is None:
             return None
         expected = (
-            "an index next to the data" if ".data-" in leftover else "an HDF5 file or an archive of Keras"
+            "an .index file next to the data files"
+            if ".data-" in leftover
+            else "a Keras archive (.keras) or an HDF5 file"
         )
         raise CheckpointCorrupt(
-            f"{self.uri}: expected {expected}, got only {', '.join(sorted(self.folder.files))}, or one that"
-            " is damaged. Copy all files of the checkpoint again, or leave it out."
+            f"{self.uri}: expected {expected}, found only {', '.join(sorted(self.folder.files))}, or a"
+            " damaged file. Copy all files of the checkpoint again, or move them out of the folder."
         )
 
 

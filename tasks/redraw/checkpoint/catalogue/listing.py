@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,22 +107,22 @@ def choose_checkpoint(request: CheckpointRequest) -> Checkpoint:
     """
     if request.step is not None:
         return find_named(request.catalogue, request.model, str(request.step))
-    metric, metrics, lower, best = request.best, set[str](), {"loss"}, list[Checkpoint]()
+    metric, metrics, lower = request.best, set[str](), {"loss"}
+    ends: list[Checkpoint] = []
     for checkpoint in list_checkpoints(request.catalogue, request.model):
         metrics |= set(checkpoint.metrics)
         lower |= set(checkpoint.lower_is_better)
         if metric is None or checkpoint.metrics.get(metric) is not None:
-            lower_is_better = metric is not None and metric.removeprefix("average_") in lower
-            best = [
-                max([*best, checkpoint], key=lambda item: (_merit(item, metric, lower_is_better), _age(item)))
-            ]
-    if not best:
+            # The highest and the lowest, because only a later record may say which of them is better.
+            ends = [_best([*ends, checkpoint], metric, lowest=lowest) for lowest in (False, True)]
+    if not ends:
         expected = "checkpoints" if metric is None else f"metric {metric!r}"
         raise CheckpointNotFound(
             f"{request.catalogue.absolute()}/{request.model}: expected {expected}, got"
-            f" {', '.join(sorted(metrics)) or 'none'}. Choose one of these, or put a checkpoint there."
+            f" {', '.join(sorted(metrics)) or 'none'}. Choose one of these, or add a checkpoint with"
+            " 'redraw checkpoint' or 'redraw adopt'."
         )
-    return best[0]
+    return ends[metric is not None and metric.removeprefix("average_") in lower]
 
 
 def is_folder_name(name: str) -> bool:
@@ -145,7 +145,10 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
     """
     where = catalogue.absolute() / model
     if not is_folder_name(name):
-        raise CheckpointNotFound(f"{where}: expected STEP or STEP-DIGEST, got {name!r}. Correct it.")
+        raise CheckpointNotFound(
+            f"{where}: expected a checkpoint's name STEP or STEP-DIGEST, got {name!r}. List the names with"
+            " 'redraw checkpoints'."
+        )
     # The catalogue's folders have twelve digits of the digest.
     step, _, digest = name.partition("-")
     matches: list[Checkpoint] = []
@@ -156,8 +159,8 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
     if len(matches) != 1:
         names = ", ".join(f"{item.step}-{item.digest[:12]} of {item.trained_at}" for item in matches[:_SHOWN])
         raise CheckpointNotFound(
-            f"{where}: expected one checkpoint {name}, got {names or 'none'}."
-            " List them with 'redraw checkpoints', and name one as STEP-DIGEST."
+            f"{where}: expected exactly one checkpoint {name}, found {names or 'none'}. List the"
+            " checkpoints with 'redraw checkpoints', and name one as STEP-DIGEST."
         )
     return matches[0]
 
@@ -178,7 +181,7 @@ def _records(
     seen: dict[str, int] | None = None,
 ) -> Iterator[Checkpoint | _Unreadable]:
     if not catalogue.is_bucket and Path(catalogue).exists() and not Path(catalogue).is_dir():
-        raise InvalidName(f"{catalogue}: expected the folder of a catalogue, got a file. Correct it.")
+        raise InvalidName(f"{catalogue}: expected a catalogue (a folder), got a file. Correct the path.")
     storage = open_storage(catalogue.absolute())
 
     def list_folders() -> Iterator[str]:
@@ -201,9 +204,12 @@ def _records(
     return (record for record in records if record is not None)
 
 
-def _merit(checkpoint: Checkpoint, metric: str | None, lower_is_better: bool) -> float:
-    value = (metric and checkpoint.metrics[metric]) or 0.0
-    return -value if lower_is_better else value
+def _best(checkpoints: Iterable[Checkpoint], metric: str | None, *, lowest: bool) -> Checkpoint:
+    def merit(checkpoint: Checkpoint) -> tuple[float, tuple[str, int]]:
+        value = 0.0 if metric is None else checkpoint.metrics[metric] or 0.0
+        return -value if lowest else value, _age(checkpoint)
+
+    return max(checkpoints, key=merit)
 
 
 def _age(checkpoint: Checkpoint) -> tuple[str, int]:

@@ -142,8 +142,8 @@ def read_record(storage: Storage, folder: str) -> Checkpoint | None:
     record = Checkpoint.from_text(text, f"{storage.uri}/{name}")
     if storage.uri.is_bucket and not record.prefix and not record.uri.is_bucket:
         raise InvalidRecord(
-            f"{storage.uri}/{name}: expected a checkpoint in a bucket, got {record.uri} of some machine."
-            " Adopt it again without leaving it in place."
+            f"{storage.uri}/{name}: expected a checkpoint in a bucket, got the local path {record.uri}."
+            " Adopt the checkpoint again, without --in-place."
         )
     where = storage.uri / folder if folder else storage.uri
     return replace(record, uri=where.absolute()) if record.prefix else record
@@ -187,6 +187,6 @@ def _fetch(source: Folder, file: FoundFile, folder: Path) -> None:
         generation = None
     if generation != file.generation:
         raise CheckpointCorrupt(
-            f"{source.uri_of(file.name)}: expected the file as it was listed, got one that was"
-            " replaced or removed meanwhile. Choose a checkpoint that is no longer being written."
+            f"{source.uri_of(file.name)}: the file was replaced or removed while it was being read. Choose"
+            " a checkpoint that is no longer being written."
         )

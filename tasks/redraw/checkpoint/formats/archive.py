@@ -93,7 +93,7 @@ class ArchiveSource(Hdf5Source):
                     if layer:
                         budget -= archive.getinfo(name).file_size
                         if budget < 0:
-                            raise ValueError(f"more than {_ALL_WORDS} bytes of them")
+                            raise ValueError(f"more than {_ALL_WORDS} bytes of vocabularies")
                         vocabularies[layer] = tuple(_content(archive, name).decode().split("\n"))
         except _DAMAGE as err:
             raise MalformedError("vocabularies", str(err)[:200]).found_in(self.uri) from err
@@ -109,7 +109,9 @@ class ArchiveSource(Hdf5Source):
             with zipfile.ZipFile(self._archive_file.file()) as archive:
                 names = [info.filename for info in archive.infolist() if not info.is_dir()]
         except _DAMAGE as err:
-            raise MalformedError("an archive's members", str(err)[:200]).found_in(self.uri) from err
+            raise MalformedError("a readable list of the archive's files", str(err)[:200]).found_in(
+                self.uri
+            ) from err
         return tuple(name for name in names if name.startswith(_ASSETS) and not _WORDS.fullmatch(name))
 
     def _name_at(self, place: str) -> str:
@@ -139,7 +141,7 @@ class _Bounded(FileRange):
         remaining = max(0, self._size - self.tell())
         count = remaining if size < 0 else min(size, remaining)
         if count > _LARGEST_READ:
-            raise ValueError(f"{count} bytes to read at once")
+            raise ValueError(f"a declared length of {count} bytes, more than the limit of {_LARGEST_READ}")
         return super().read(count) or b""
 
 
@@ -147,13 +149,15 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     """Refuse declared members that Keras never writes."""
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS or len({member.filename for member in members}) < len(members):
-        raise ValueError(f"{len(members)} members, or two of one name")
+        raise ValueError(f"{len(members)} files, which are more than {_MOST_MEMBERS} or share a name")
     for member in members:
         if member.flag_bits & _ENCRYPTED or member.compress_type not in _METHODS:
-            raise ValueError(f"{member.filename} encrypted, or packed by method {member.compress_type}")
+            raise ValueError(
+                f"{member.filename}, which is encrypted or compressed by method {member.compress_type}"
+            )
         most = size if member.compress_type == zipfile.ZIP_STORED else _MOST_EXPANSION * size
         if member.compress_size > size or member.file_size > most:
-            raise ValueError(f"{member.filename} of {member.file_size} bytes in an archive of {size}")
+            raise ValueError(f"{member.filename} of {member.file_size} bytes in an archive of {size} bytes")
 
 
 def _read_json(archive: zipfile.ZipFile, name: str) -> Any:
@@ -162,7 +166,9 @@ def _read_json(archive: zipfile.ZipFile, name: str) -> Any:
 
 def _content(archive: zipfile.ZipFile, name: str) -> bytes:
     if archive.getinfo(name).file_size > _LARGEST_CONFIG:
-        raise ValueError(f"{name} of {archive.getinfo(name).file_size} bytes")
+        raise ValueError(
+            f"{name} of {archive.getinfo(name).file_size} bytes, more than the limit of {_LARGEST_CONFIG}"
+        )
     return archive.read(name)
 
 
@@ -185,7 +191,7 @@ def _weights(archive: zipfile.ZipFile, archive_file: _ArchiveFile) -> FileRange:
         return _unpack(archive)
     header = archive_file.read(info.header_offset, _HEADER)
     if not header.startswith(_MEMBER):
-        raise ValueError(f"{_WEIGHTS} without a local header")
+        raise ValueError(f"{_WEIGHTS} without a local ZIP header")
     lengths = (
         int.from_bytes(header[offset : offset + 2], "little") for offset in (_NAME_LENGTH, _EXTRA_LENGTH)
     )

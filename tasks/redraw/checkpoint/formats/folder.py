@@ -73,8 +73,8 @@ class Folder:
             return storage.read_range(file.name, offset, min(size, _PART), file.generation)
         except (Absent, Changed) as err:
             raise CheckpointCorrupt(
-                f"{self.uri_of(file.name)}: expected the file as it was listed, got one that was"
-                " replaced or removed meanwhile. Choose a checkpoint that is no longer being written."
+                f"{self.uri_of(file.name)}: the file was replaced or removed while it was being read."
+                " Choose a checkpoint that is no longer being written."
             ) from err
 
     def fetch(self, names: Iterable[str]) -> Path:

@@ -53,14 +53,16 @@ def datasets(file: Any, uri: str) -> Iterator[tuple[str, Any]]:
                 raise _pointer_error(where, uri)
             item = group[name]
             if _address(item) in visited:
-                raise MalformedError("each object under one name", f"another one, {where!r}")
+                raise MalformedError("exactly one name for each object", f"a second name, {where!r}")
             visited.add(_address(item))
             if isinstance(item, h5py.Group):
                 pending.append((f"{where}/", item))
                 continue
             budget -= _checked_bytes(item, where, uri)
             if budget < 0:
-                raise MalformedError(f"at most {_MOST_EXPANSION} times the file's size", f"more: {where!r}")
+                raise MalformedError(
+                    f"tensors of at most {_MOST_EXPANSION} times the file's size", f"more, from {where!r} on"
+                )
             yield where, item
 
 
@@ -71,17 +73,19 @@ def _address(item: Any) -> int:
 def _checked_bytes(dataset: Any, where: str, uri: str) -> int:
     """The bytes that a dataset declares, if the file can hold them."""
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-        raise MalformedError("tensors and groups of tensors", f"{where!r}, which is none")
+        raise MalformedError("only groups and tensors", f"{where!r}, which is neither")
     if dataset.external or dataset.is_virtual:
         raise _pointer_error(where, uri)
     creation = dataset.id.get_create_plist()
     filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
     if not filters <= _FILTERS:
-        raise MalformedError(f"{where!r} with filters of HDF5's own", f"{sorted(filters - _FILTERS)}")
+        raise MalformedError(
+            f"{where!r} with the filters that HDF5 includes", f"filters {sorted(filters - _FILTERS)}"
+        )
     declared: int = math.prod(dataset.shape) * dataset.dtype.itemsize
     room = dataset.id.get_storage_size() * (_MOST_EXPANSION if filters else 1)
     if declared > max(room, 0):
-        raise MalformedError(f"{where!r} of at most the {room} bytes that it is stored in", f"{declared}")
+        raise MalformedError(f"{where!r} of at most {room} bytes, as the file stores", f"{declared}")
     chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
     if chunk > _LARGEST_CHUNK:
         raise MalformedError(f"{where!r} in chunks of at most {_LARGEST_CHUNK} bytes", f"{chunk}")
@@ -90,8 +94,8 @@ def _checked_bytes(dataset: Any, where: str, uri: str) -> int:
 
 def _pointer_error(where: str, uri: str) -> CheckpointMismatch:
     return CheckpointMismatch(
-        f"{where!r}: expected weights in the file itself, got a pointer to another file or name, in {uri}."
-        " Save the weights again, in one file."
+        f"{where!r}: expected weights in the file itself, got a link to another file or name, in {uri}."
+        " Save the weights again in one file, without links."
     )
 
 
@@ -134,8 +138,8 @@ def dtype_of(dataset: Any, where: str, uri: str) -> np.dtype | str:
         return "bfloat16"
     if dtype.hasobject or dtype.subdtype or dtype.names:
         raise CheckpointMismatch(
-            f"tensor {where!r}: expected numbers or strings, got {dtype}, in {uri}."
-            " Choose a checkpoint of a model."
+            f"tensor {where!r}: expected numbers or strings, got {dtype}, in {uri}. Choose a checkpoint"
+            " that holds only model weights."
         )
     return dtype
 

@@ -83,8 +83,8 @@ def locate_checkpoint(uri: Uri, step: int | None = None) -> Located:
     """
     if PIECE.fullmatch(uri.name.removesuffix(_INDEX)):
         raise CheckpointCorrupt(
-            f"{uri}: expected a complete checkpoint, got a part of one: of a save that ended before its"
-            " parts were merged, or of another library's shards. Name a complete checkpoint."
+            f"{uri}: expected a complete checkpoint, got a part: from an interrupted save, or a shard of"
+            " another library. Name a complete checkpoint."
         )
     if step is None:
         base = uri.name.removesuffix(SHARD_INDEX)
@@ -169,7 +169,7 @@ def _of_step(checkpoints: Iterable[Located], step: int, uri: str) -> Located:
         available = ", ".join(str(number) for number in sorted(s for s in steps if s is not None))
         raise CheckpointNotFound(
             f"{uri}: expected a checkpoint of step {step}, found"
-            f" {f'steps {available}' if available else 'none'}. Choose one of these."
+            f" {f'steps {available}' if available else 'none'}. Name a step that the folder has."
         )
     return steps[step]
 
@@ -179,8 +179,9 @@ def _choose_only(folder: Folder, checkpoints: dict[str, Located], uri: str) -> L
         newest = newest_in_state_file(folder)
         if newest not in checkpoints:
             raise CheckpointNotFound(
-                f"{uri}: expected {newest!r}, which its file '{STATE_FILE}' calls the newest, found"
-                f" {_listing(checkpoints)}. Copy its files here, or choose another by its step or its prefix."
+                f"{uri}: expected {newest!r}, which the file '{STATE_FILE}' names as the newest checkpoint,"
+                f" found {_listing(checkpoints)}. Copy the files of that checkpoint here, or choose another"
+                " one by step or prefix."
             )
         return checkpoints[newest]
     if _GRAPH_FILE in folder.files and _VARIABLES in checkpoints:

@@ -76,13 +76,16 @@ class SaverV1Source(StreamedSource):
                 dtype, shape = dtype_name(tensor.type), tuple(dim.size for dim in tensor.shape.dim)
                 if dtype is None or tensor.shape.unknown_rank or len(shape) > HIGHEST_RANK:
                     raise MalformedError(
-                        "a dtype and a shape of TensorFlow", f"{tensor.type}, {len(shape)} dimensions"
+                        "a TensorFlow dtype and shape",
+                        f"dtype number {tensor.type} and {len(shape)} dimensions",
                     )
                 check_size(dtype, shape, None)
                 storage = numpy_dtype(dtype)
                 declared += math.prod(shape) * (1 if storage is None else storage.itemsize)
             if declared > _MOST_EXPANSION * size:
-                raise MalformedError(f"tensors that {size} bytes can hold", f"{declared} bytes of them")
+                raise MalformedError(
+                    f"tensors that fit into a file of {size} bytes", f"tensors of {declared} bytes"
+                )
         except MalformedError as err:
             raise err.found_in(self.uri) from err
 
@@ -97,4 +100,4 @@ class SaverV1Source(StreamedSource):
             raise self._damage(err).found_in(self.uri) from err
 
     def _damage(self, err: Exception) -> MalformedError:
-        return MalformedError("a checkpoint that TensorFlow reads", str(err).partition("\n")[0][:200])
+        return MalformedError("a checkpoint that TensorFlow can read", str(err).partition("\n")[0][:200])

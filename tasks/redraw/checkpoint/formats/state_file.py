@@ -66,11 +66,13 @@ def times_in_state_file(text: bytes, where: str) -> dict[str, float]:
 def _parse(text: bytes, where: str) -> Any:
     state = CheckpointState()
     if len(text) > STATE_BYTES:
-        raise MalformedError(f"at most {STATE_BYTES} bytes", "more").found_in(where)
+        raise MalformedError(f"a file of at most {STATE_BYTES} bytes", "more").found_in(where)
     try:
         text_format.Parse(text, state, allow_unknown_field=True)
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
-        raise MalformedError("a text with model_checkpoint_path", f"{text[:60]!r}").found_in(where) from err
+        raise MalformedError("a text protocol buffer with model_checkpoint_path", f"{text[:60]!r}").found_in(
+            where
+        ) from err
     return state
 
 

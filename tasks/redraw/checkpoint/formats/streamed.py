@@ -99,8 +99,8 @@ def entry_of(key: str, dtype: np.dtype | str, shape: tuple[int, ...], uri: str) 
     name = dtype if isinstance(dtype, str) else name_of_array(np.empty(0, dtype))
     if name is None:
         raise CheckpointMismatch(
-            f"tensor {key!r}: expected a dtype of TensorFlow, got {dtype}, in {uri}."
-            " Choose a checkpoint of a model."
+            f"tensor {key!r}: expected a TensorFlow dtype, got {dtype}, in {uri}. Choose a checkpoint that"
+            " holds only model weights."
         )
     storage = numpy_dtype(name)
     width = 0 if storage is None or name == "string" else storage.itemsize

@@ -65,7 +65,7 @@ def read_records(
             remaining -= _HEADER.size + length + _FOOTER.size
             if remaining < 0:
                 raise MalformedError(
-                    f"a record of {length} bytes", f"a file that ends {-remaining} bytes earlier"
+                    f"a record of {length} bytes", f"a file that is {-remaining} bytes too short"
                 )
             if cut_longer is not None and length > cut_longer:
                 yield _read(file, cut_longer + 1)
@@ -83,14 +83,14 @@ def read_records(
 def _read(file: IO[bytes], size: int) -> bytes:
     data = file.read(size)
     if len(data) != size:
-        raise MalformedError(f"{size} more bytes", f"{len(data)}: the file is cut off")
+        raise MalformedError(f"{size} more bytes", f"{len(data)} bytes (the file is cut off)")
     return data
 
 
 def _check(data: bytes, checksum: int, what: str) -> None:
     actual = mask_crc32c(google_crc32c.value(data))
     if actual != checksum:
-        raise MalformedError(f"{what} with checksum {checksum:#010x}", f"one with {actual:#010x}")
+        raise MalformedError(f"{what} with checksum {checksum:#010x}", f"checksum {actual:#010x}")
 
 
 def times_in_event_files(paths: Iterable[Path]) -> dict[int, float]:

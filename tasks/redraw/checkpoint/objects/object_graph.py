@@ -19,18 +19,8 @@ from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.bundle.entries import decode_text
 from redraw.checkpoint.bundle.messages import TrackableObjectGraph, parse_message
 from redraw.checkpoint.bundle.tensors import BundleTensors
-from redraw.checkpoint.objects.roles import Role, classify_tensors, objects_apart
+from redraw.checkpoint.objects.roles import objects_apart
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, Paths, SavedTensor
-
-__all__ = [
-    "ObjectGraph",
-    "Role",
-    "classify_tensors",
-    "object_at",
-    "read_object_graph",
-    "variables_by_path",
-    "variables_from",
-]
 
 # A layer takes some 2 kB.
 _LARGEST = 64 << 20
@@ -112,7 +102,7 @@ class _Numbers:
 
     def __call__(self, number: int) -> int:
         if not 0 <= number < self.count:
-            raise MalformedError(f"an object of 0 to {self.count - 1}", f"number {number}")
+            raise MalformedError(f"an object number from 0 to {self.count - 1}", f"{number}")
         return number
 
 

@@ -84,6 +84,6 @@ class Paths(dict[int, str]):
         """
         self._budget -= len(path)
         if self._budget < 0:
-            damage = MalformedError(f"paths of at most {_ALL_PATHS} characters in all", "more")
+            damage = MalformedError(f"object paths of at most {_ALL_PATHS} characters in total", "more")
             raise damage.found_in("the checkpoint's object graph")
         self[number] = path

@@ -162,6 +162,6 @@ def _demand_no_python(nodes: Iterable[Any]) -> None:
         if node.op in _PYTHON_OPS:
             raise InvalidDefinition(
                 f"operation {node.name!r}, which a signature reaches: expected TensorFlow's own operations,"
-                f" got a call of Python ({node.op}), which no server has. Write it without tf.py_function"
-                " and tf.numpy_function."
+                f" got a call of Python code ({node.op}), which no model server can run. Replace"
+                " tf.py_function and tf.numpy_function by TensorFlow operations."
             )

@@ -158,8 +158,9 @@ class _DeclaredVariable(UninitializedVariable):
             # A checkpoint may have been restored into it, by the handle.
             if not tf.raw_ops.VarIsInitializedOp(resource=self._handle):
                 raise InvalidDefinition(
-                    f"variable {self.name!r}: expected reads only while the network is drawn, got a read"
-                    " afterwards, when it has no value. Read it in build or in serve."
+                    f"variable {self.name!r}: expected that only build and serve read the variable, got a"
+                    " read outside of both, where the variable has no value. Read the variable in build or"
+                    " in serve."
                 )
             self._allocated = True
         return super()._read_variable_op(*arguments, **options)
@@ -174,8 +175,9 @@ class _DeclaredVariable(UninitializedVariable):
         if self._declared_initializer is None:
             self._miss()
             raise InvalidDefinition(
-                f"variable {self.name!r}: expected that only serve reads it, got a read while the network"
-                " is drawn. Give it an initializer instead of a value, or read it in serve."
+                f"variable {self.name!r}: expected that only serve reads the variable, got a read in build,"
+                " before the checkpoint's value is restored. Pass an initializer instead of a value, or"
+                " read the variable in serve."
             )
         logger.warning(
             "variable %s: allocated at its initial value, because that is read while drawing; a constant"

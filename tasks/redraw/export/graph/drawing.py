@@ -90,7 +90,6 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         restore_names(meta_graph, name, signature.inputs)
     meta_graph.meta_info_def.tags[:] = [tf.saved_model.SERVING]
     text = _object_graph_text(meta_graph)
-    places = find_places(network, {**captures.variables, **captures.others})
     graph = DrawnGraph(
         meta_graph=meta_graph,
         variables=tuple(_variables(captures, text)),
@@ -98,14 +97,7 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         assets={_text(name): Path(_text(path)) for name, path in assets.items()},
         known_by="name" if known_by_own_names(network) else "path",
         unreached=tuple(_described(name, "", v) for name, v in sorted(captures.others.items())),
-        structure_places=places.by_structure,
-        saved_places=places.in_keras_files,
-        former_places=places.in_keras_2_files,
-        object_places=places.by_object,
-        order_places=places.by_order,
-        former_orders=places.by_old_orders,
-        own_names=places.own_names,
-        trained=places.trained,
+        places=find_places(network, {**captures.variables, **captures.others}),
     )
     make_canonical(meta_graph)
     return graph
@@ -141,8 +133,8 @@ def _variables(captures: Captures, text: bytes) -> Iterator[DrawnVariable]:
     ]
     if others:
         raise InvalidDefinition(
-            f"the signatures use state that is not a variable: {', '.join(sorted(others))}; expected tables"
-            " that are filled once, by an initializer (tf.lookup.StaticHashTable). Use these."
+            "signatures: expected only variables and tables with an initializer, got other state:"
+            f" {', '.join(sorted(others))}. Use tf.lookup.StaticHashTable for tables."
         )
 
 
@@ -153,8 +145,8 @@ def _children(graph: Any, number: int) -> Mapping[str, int]:
 def _described(name: str, key: str, variable: Any, value: Any = None) -> DrawnVariable:
     if not variable.shape.is_fully_defined():
         raise InvalidDefinition(
-            f"variable {name!r}: expected a shape without unknown dimensions, got {variable.shape}."
-            " Give it its whole shape."
+            f"variable {name!r}: expected a fully defined shape, got {variable.shape}. Give the variable a"
+            " shape without unknown dimensions."
         )
     return DrawnVariable(
         name=name,

@@ -31,6 +31,34 @@ class DrawnVariable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Places:
+    """The places of a network's variables.
+
+    Attributes:
+        by_structure: Name to places like `#3/kernel`: which layer with weights, and the
+            attribute there (`redraw.checkpoint.objects.structure`).
+        in_keras_files: Name to places in Keras 3's `.weights.h5`, like `layers/dense/vars/0`;
+            empty if it is not a Keras model.
+        in_keras_2_files: The same in Keras 2's `.keras` and `.weights.h5`.
+        by_object: Name to the paths of attributes that a `tf.train.Checkpoint` would have.
+        by_order: Name to `2/0`: the number of its layer among those with weights, and its own there.
+        by_old_orders: The same in the orders that Keras 2 may have.
+        own_names: Name to the variable's own `name`, which a `tf.train.Checkpoint` keeps.
+        trained: Names of the variables that an optimizer trains, in Keras' order; empty if it is
+            not a Keras model.
+    """
+
+    by_structure: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    in_keras_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    in_keras_2_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_object: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_old_orders: Sequence[Mapping[str, tuple[str, ...]]] = ()
+    own_names: Mapping[str, str] = field(default_factory=dict)
+    trained: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class DrawnGraph:
     """A graph drawn for serving.
 
@@ -42,15 +70,7 @@ class DrawnGraph:
         known_by: Whether variables are identified by their names (Keras, TF1), by their paths of
             attributes, or by the keys of the SavedModel that the graph comes from.
         unreached: Variables of the network that no signature uses.
-        structure_places: Variable's name to its places by the order of layers
-            (`redraw.export.graph.places`).
-        saved_places: Variable's name to its places in Keras 3's files.
-        former_places: The same in those of Keras 2.
-        object_places: Variable's name to its paths of attributes.
-        order_places: Variable's name to the number of its layer and its own there.
-        former_orders: The same in the orders that Keras 2 may have.
-        own_names: Variable's name to its own `name` attribute.
-        trained: Names of the variables that an optimizer of Keras trains, in its order.
+        places: The places of its variables in checkpoints that do not name them.
     """
 
     meta_graph: Any
@@ -59,11 +79,4 @@ class DrawnGraph:
     assets: Mapping[str, Path] = field(default_factory=dict)
     known_by: Literal["name", "path", "key"] = "name"
     unreached: tuple[DrawnVariable, ...] = ()
-    structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    saved_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    former_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    object_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    order_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    former_orders: Sequence[Mapping[str, tuple[str, ...]]] = ()
-    own_names: Mapping[str, str] = field(default_factory=dict)
-    trained: tuple[str, ...] = ()
+    places: Places = field(default_factory=Places)

@@ -65,8 +65,8 @@ def _path(tensor: Any) -> Path:
     path = Path(value.item().decode()) if value is not None else None
     if path is None or not path.is_file():
         raise InvalidDefinition(
-            f"asset {tensor.name}: expected the constant path of a file, got {path or tensor.op.type}."
-            " Give the path of a file that lies next to the definition."
+            f"asset {tensor.name}: expected a constant path of an existing file, got"
+            f" {path or tensor.op.type}. Use the path of a file next to the definition."
         )
     return path.resolve()
 

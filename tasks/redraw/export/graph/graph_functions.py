@@ -19,7 +19,7 @@ from redraw.definition import GraphFunctionDefinition, Mode, RecordedDefinition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import InvalidDefinition, short_list
 from redraw.export.graph.canonical import make_canonical
-from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
+from redraw.export.graph.drawn import DrawnGraph, DrawnVariable, Places
 from redraw.export.graph.graph_assets import name_assets, put_asset_names
 from redraw.export.graph.pruning import reachable_nodes
 from redraw.networks.graph_functions import DrawnSignature, draw_signature, group_by_saved_name, whole_shape
@@ -63,7 +63,7 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
         meta_graph=meta_graph,
         variables=_described(variables),
         known_by="key" if _is_saved_model(definition) else "name",
-        object_places=_keys(definition) if _is_saved_model(definition) else {},
+        places=Places(by_object=_keys(definition) if _is_saved_model(definition) else {}),
         unreached=(*_described(idle), *_unserved(definition)),
         assets={asset.name: asset.path for asset in assets},
     )
@@ -157,8 +157,9 @@ def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reachable: 
     if strays:
         raise InvalidDefinition(
             f"{type(definition).__module__}.{type(definition).__name__}.graph: expected served variables in"
-            f" the collection 'variables', got {short_list(strays, 'stray variables')} outside of it. Make"
-            " variables by tf.compat.v1.get_variable, without collections of their own."
+            f" the collection 'variables', got {short_list(strays, 'stray variables')} outside of the"
+            " collection. Create variables with tf.compat.v1.get_variable, without the argument"
+            " collections."
         )
     return variables
 
@@ -175,9 +176,9 @@ def _demand_filled(definition: GraphFunctionDefinition, graph: tf.Graph, reachab
         if operation.type not in _FILLED_ONCE or operation.name not in filled:
             raise InvalidDefinition(
                 f"{type(definition).__module__}.{type(definition).__name__}.graph: expected state that a"
-                f" checkpoint or an initializer fills, got {operation.name!r} ({operation.type}), which would"
-                " be served empty. Use variables, and tables with an initializer (tf.lookup.StaticHashTable"
-                " of what the checkpoint's table holds)."
+                f" checkpoint or an initializer fills, got {operation.name!r} ({operation.type}), which"
+                " would be served empty. Use a variable, or a tf.lookup.StaticHashTable that is"
+                " initialized with the content of the checkpoint's table."
             )
 
 

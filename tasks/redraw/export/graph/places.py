@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -20,35 +19,8 @@ from redraw.compat.keras_2 import (
     weights_of_keras_2,
 )
 from redraw.compat.tensorflow import is_trackable
+from redraw.export.graph.drawn import Places
 from redraw.networks.containers import containers_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """The places of a network's variables.
-
-    Attributes:
-        by_structure: Name to places like `#3/kernel`: which layer with weights, and the
-            attribute there (`redraw.checkpoint.objects.structure`).
-        in_keras_files: Name to places in Keras 3's `.weights.h5`, like `layers/dense/vars/0`;
-            empty if it is not a Keras model.
-        in_keras_2_files: The same in Keras 2's `.keras` and `.weights.h5`.
-        by_object: Name to the paths of attributes that a `tf.train.Checkpoint` would have.
-        by_order: Name to `2/0`: the number of its layer among those with weights, and its own there.
-        by_old_orders: The same in the orders that Keras 2 may have.
-        own_names: Name to the variable's own `name`, which a `tf.train.Checkpoint` keeps.
-        trained: Names of the variables that an optimizer trains, in Keras' order; empty if it is
-            not a Keras model.
-    """
-
-    by_structure: Mapping[str, tuple[str, ...]]
-    in_keras_files: Mapping[str, tuple[str, ...]]
-    in_keras_2_files: Mapping[str, tuple[str, ...]]
-    by_object: Mapping[str, tuple[str, ...]]
-    by_order: Mapping[str, tuple[str, ...]]
-    by_old_orders: Sequence[Mapping[str, tuple[str, ...]]]
-    own_names: Mapping[str, str]
-    trained: tuple[str, ...]
 
 
 def find_places(network: Any, variables: Mapping[str, Any]) -> Places:

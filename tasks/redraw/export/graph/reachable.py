@@ -77,9 +77,9 @@ def _constants(variables: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     for number, variable in enumerate(variables):
         if variable.trainable or is_declared(variable):
             raise InvalidDefinition(
-                f"serve reads the variable {variable.name!r}, which the network does not hold, so no"
-                " checkpoint has its value. Make it one of the network's own: in a layer of Keras by"
-                " add_weight, in a tf.Module as an attribute."
+                f"serve reads the variable {variable.name!r}, which the network does not track, so no"
+                " checkpoint has its value. Add the variable to the network: with add_weight in a Keras"
+                " layer, or as an attribute of a tf.Module."
             )
         logger.warning(
             "variable %s: the network does not hold it; it is served with the value that the definition"
@@ -95,10 +95,9 @@ def _demand_known(functions: Iterable[Any], served_resources: set[int]) -> None:
         for tensor in function.captured_inputs:
             if tensor.dtype == tf.resource and id(tensor) not in served_resources:
                 raise InvalidDefinition(
-                    f"serve reads a resource ({_named(function, tensor)}), such as a table, that the network"
-                    " does not hold: expected that each is a part of what build returns, got one from"
-                    " elsewhere, which no server would have. Make the layer or table an attribute of the"
-                    " network, or the layer one of its layers."
+                    f"serve reads a resource, such as a table ({_named(function, tensor)}), that the"
+                    " network does not track, so no server would have it. Make the table, or the layer"
+                    " that holds it, an attribute of the network that build returns."
                 )
 
 

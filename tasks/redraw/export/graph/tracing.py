@@ -20,6 +20,7 @@ from redraw.definition import ModelDefinition
 from redraw.definition.user_code import running_user_code
 from redraw.export.graph.declared import Declarations
 from redraw.networks.conversion import trace_function
+from redraw.networks.graph_functions import operation_name
 from redraw.networks.modules import renew_derived_constants
 from redraw.records import Signature
 
@@ -74,11 +75,6 @@ def argument_names(inputs: Iterable[str]) -> dict[str, str]:
     odd = [name for name in inputs if not _may_be_argument(name)]
     free = (name for number in range(2 * len(inputs)) if (name := f"input_{number}") not in inputs)
     return {name: name for name in inputs} | dict(zip(odd, free, strict=False))
-
-
-def operation_name(text: str) -> str:
-    """The nearest name that TensorFlow allows for an operation."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", re.sub(r"^[^A-Za-z0-9.]", "x", text))
 
 
 def restore_names(meta_graph: Any, signature: str, inputs: Iterable[str]) -> None:

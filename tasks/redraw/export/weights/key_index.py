@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.formats.writer import find_writer
@@ -23,10 +22,8 @@ from redraw.export.weights.renaming import (
     of_same_name,
     pair_by_name,
 )
+from redraw.export.weights.request import WeightsRequest
 from redraw.export.weights.suggestions import describe_left_out
-
-if TYPE_CHECKING:
-    from redraw.export.weights.request import WeightsRequest
 
 _MODEL = "model"
 _KERAS_3_FILES = ("keras", "keras_weights")
@@ -74,7 +71,7 @@ def list_catalogs(
     """
     if request.known_by == "key":
         keys = {key: key for key in source.entries if roles[key] is not Role.OBJECT_GRAPH}
-        return [Catalog(rule="key of the SavedModel", keys=keys, asks=request.object_places)]
+        return [Catalog(rule="key of the SavedModel", keys=keys, asks=request.places.by_object)]
     averages = {**find_averages(source.entries, source.graph), **request.averages}
     if request.weights == "average":
         demand_owned(request, source)
@@ -89,11 +86,13 @@ def list_catalogs(
         raise CheckpointMismatch(
             (
                 left_out
-                and describe_left_out(left_out, source, request.former_places, others=False, alike=False)
+                and describe_left_out(
+                    left_out, source, request.places.in_keras_2_files, others=False, alike=False
+                )
             )
             or f"expected {request.weights} weights in the checkpoint, got none{_root_suffix(request)}."
-            " Serve the other weights, train with a moving average, or name the object that holds them"
-            " in the definition's checkpoint_roots."
+            " Export with the other --weights (raw or average), train with average_decay, or name the"
+            " object that holds the weights in the definition's checkpoint_roots."
         )
     return sorted(catalogs, key=lambda catalog: catalog.tier)
 
@@ -106,7 +105,7 @@ def _root_suffix(request: WeightsRequest) -> str:
 def _averaged(catalog: Catalog, averages: Mapping[str, str]) -> Catalog:
     """The same catalog with averages in place of the weights that have one; batch statistics do not."""
     return Catalog(
-        rule=f"moving average by {catalog.rule}",
+        rule=f"moving average of {catalog.rule}",
         keys={name: averages.get(key, key) for name, key in catalog.keys.items()},
         asks=catalog.asks,
         tier=catalog.tier,
@@ -147,13 +146,15 @@ def _catalogs(
             yield Catalog(rule=f"path{below}", keys=by_path)
         else:
             yield from _by_names(f"name{below}", _with_old_names(of_role(_unambiguous(tensors))), request)
-            asks = _agreeing(request.object_places, by_path, names_of, _calls_itself(request.own_names))
+            asks = _agreeing(
+                request.places.by_object, by_path, names_of, _calls_itself(request.places.own_names)
+            )
             yield Catalog(rule=f"path of its name{below}", keys=by_path, asks=asks)
         yield from _by_orders(request, source, below, of_role(layer_order(source)), names_of)
         places = _with_old_names(of_role(variables_by_structure(source.graph, number)))
-        if request.structure_places and request.known_by == "name":
-            agree = _of_same_or_own_name(request.own_names)
-            asks = _agreeing(request.structure_places, places, names_of, agree)
+        if request.places.by_structure and request.known_by == "name":
+            agree = _of_same_or_own_name(request.places.own_names)
+            asks = _agreeing(request.places.by_structure, places, names_of, agree)
             yield Catalog(rule=f"structure{below}", keys=places, asks=asks, tier=2)
 
 
@@ -170,9 +171,9 @@ def _in_keras_files(
     unknown = dict.fromkeys((v.name for v in (*request.variables, *request.unreached)), ())
     writer = find_writer(source)
     if not writer.keras_2:
-        asks = {**unknown, **_by_layer(request.saved_places)}
+        asks = {**unknown, **_by_layer(request.places.in_keras_files)}
         yield Catalog(rule=f"layer's name{below}", keys=layers, asks=asks)
-    walks = {"file": request.saved_places, "file of Keras 2": request.former_places}
+    walks = {"file": request.places.in_keras_files, "file of Keras 2": request.places.in_keras_2_files}
     if writer.keras_2 or writer.keras_3:
         del walks["file" if writer.keras_2 else "file of Keras 2"]
     paths = {path for path in by_path if "vars/" in path}
@@ -196,10 +197,10 @@ def _by_orders(
     """Catalogs by the order of layers in a file, for both versions of Keras if its own is unknown."""
     if not order:
         return
-    writer, agree = find_writer(source), _of_same_or_own_name(request.own_names)
+    writer, agree = find_writer(source), _of_same_or_own_name(request.places.own_names)
     orders = [
-        *(() if writer.keras_2 else (("", request.order_places),)),
-        *(() if writer.keras_3 else (("Keras 2's ", former) for former in request.former_orders)),
+        *(() if writer.keras_2 else (("", request.places.by_order),)),
+        *(() if writer.keras_3 else (("Keras 2's ", former) for former in request.places.by_old_orders)),
     ]
     for whose, places_by_name in orders:
         names_at = {place: name for name, own_places in places_by_name.items() for place in own_places}
@@ -272,7 +273,7 @@ def _by_names(rule: str, keys: Mapping[str, str], request: WeightsRequest) -> It
     yield Catalog(rule=rule, keys=keys)
     names = {variable.name: variable.name for variable in request.variables}
     short, short_names = _below_the_model(keys), _below_the_model(names)
-    if len(short) == len(keys) and (short.keys() != keys.keys() or short_names.keys() != names.keys()):
+    if short.keys() != keys.keys() or short_names.keys() != names.keys():
         asks = {name: (inner,) for inner, name in short_names.items()}
         yield Catalog(rule=f"{rule} without the model's", keys=short, asks=asks, tier=1)
 

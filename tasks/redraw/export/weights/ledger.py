@@ -106,7 +106,7 @@ def note_non_finite(ledger: Ledger, counts: Mapping[str, int], *, allowed: bool)
         more = " …" if len(findings) > _SHOWN else ""
         raise NonFiniteWeights(
             f"served weights: expected finite numbers, got NaN or infinity: {examples}{more},"
-            f" {len(findings)} of {len(ledger.served)} variables. Export an earlier checkpoint, or allow it"
-            " (allow_non_finite)."
+            f" {len(findings)} of {len(ledger.served)} variables. Export an earlier checkpoint, or add"
+            " --allow-non-finite."
         )
     return replace(ledger, non_finite=findings)

@@ -41,16 +41,19 @@ class Lookup:
     def _unsaved(self) -> str:
         """The message for variables that Keras does not save in its files."""
         keras = self.source.format in ("keras", "keras_weights")
-        names = [v.name for v in self.missing if v.name not in self._request.saved_places] if keras else []
-        if not names or not self._request.saved_places:
+        names = (
+            [v.name for v in self.missing if v.name not in self._request.places.in_keras_files]
+            if keras
+            else []
+        )
+        if not names or not self._request.places.in_keras_files:
             return ""
         layers = sorted({name.rpartition("/")[0] or name for name in names})
         return (
-            f"served variable {names[0]!r}: expected a place in the file that is known to be its own, got"
-            " none: Keras does not save it there, or the layer's own code does (save_own_variables or"
-            f" load_own_variables), and only that can read it ({len(names)} such variables, of"
-            f" {', '.join(layers[:_SHOWN])}). Save the trained model again, as a tf.train.Checkpoint,"
-            " and export that."
+            f"served variable {names[0]!r}: expected its value in the file, found no place that is certain"
+            f" ({len(names)} such variables, of {', '.join(layers[:_SHOWN])}). Keras does not save these"
+            " variables in this format, or the layer's own save_own_variables does. Save the trained model"
+            " again, as a tf.train.Checkpoint, and export that checkpoint."
         )
 
     def _left_out(self, free: Mapping[str, str]) -> str:
@@ -62,7 +65,7 @@ class Lookup:
         # If names differ only by counters, only the order tells which variable is which.
         alike = all(any(of_same_name(name, other) for other in names_in_file) for name in names)
         return describe_left_out(
-            names, self.source, self._request.former_places, others=bool(free), alike=alike
+            names, self.source, self._request.places.in_keras_2_files, others=bool(free), alike=alike
         )
 
     def key_of(self, name: str) -> str | None:
@@ -91,7 +94,7 @@ class Lookup:
             if (shape, variable.dtype) != (entry.shape, entry.dtype):
                 raise CheckpointMismatch(
                     f"served variable {variable.name!r}: expected {variable.dtype} {list(shape)}, got"
-                    f" {entry.dtype} {list(entry.shape)} under {entry.key!r}."
-                    " Export with the definition that trained it."
+                    f" {entry.dtype} {list(entry.shape)} under {entry.key!r}. Export with the definition"
+                    " that trained the checkpoint."
                 )
             yield Served(variable=variable.name, key=entry.key, dtype=entry.dtype, shape=shape)

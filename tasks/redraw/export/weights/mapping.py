@@ -11,21 +11,16 @@ from __future__ import annotations
 import fnmatch
 import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.source import CheckpointSource
-from redraw.checkpoint.objects.object_graph import classify_tensors, object_at, variables_from
-from redraw.checkpoint.objects.roles import Role
+from redraw.checkpoint.objects.object_graph import object_at, variables_from
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.key_index import list_catalogs
 from redraw.export.weights.ledger import Dropped, Ledger, Served
 from redraw.export.weights.lookup import Lookup
 from redraw.export.weights.orphans import find_unaveraged
 from redraw.export.weights.request import WeightsRequest
-
-if TYPE_CHECKING:
-    from redraw.export.weights.lookup import Lookup
-    from redraw.export.weights.request import WeightsRequest
 
 logger = logging.getLogger(__name__)
 # Rules that depend on how a version of Keras traverses a model.
@@ -97,14 +92,14 @@ def _choose(lookups: Sequence[Lookup]) -> Lookup:
     other = next((lookup for lookup in rivals if lookup.found != first.found), None)
     if other is not None and other.catalog.rule.startswith(_WALKS):
         raise CheckpointMismatch(
-            f"expected to find each variable at one place, got two: by {first.catalog.rule}, and by"
-            f" {other.catalog.rule}, and the file does not say which of them its writer took. Save the"
-            " trained model again, as a tf.train.Checkpoint, and export that."
+            f"expected one place for each variable, found two, by {first.catalog.rule} and by"
+            f" {other.catalog.rule}, and the file does not say which is right. Save the trained model"
+            " again, as a tf.train.Checkpoint, and export that checkpoint."
         )
     if other is not None:
         raise CheckpointMismatch(
             f"expected one object with the served variables, got several: by {first.catalog.rule} and by"
-            f" {other.catalog.rule}. Name the one to serve in the definition's checkpoint_roots."
+            f" {other.catalog.rule}. Name the object to serve in the definition's checkpoint_roots."
         )
     return first
 
@@ -116,7 +111,7 @@ def _explain_rest(
     claimed = {entry.key for entry in served}
     unreached = {lookup.key_of(variable.name) for variable in request.unreached}
     names = _names_by_key(lookup.catalog.keys)
-    files = (request.saved_places, request.former_places)
+    files = (request.places.in_keras_files, request.places.in_keras_2_files)
     duplicates = {p for entry in served for places in files for p in places.get(entry.variable, ())}
     by_name = {entry.variable for entry in served}
     rules: dict[str, str] = {}
@@ -168,11 +163,12 @@ def _demand_none(unexplained: Sequence[str], layers: Set[str]) -> None:
         names = short_list(parts or unexplained, "weights that no served variable takes", _SHOWN)
         count = f" ({len(unexplained)} in all)" if len(unexplained) <= _SHOWN else ""
         advice = (
-            "Their layers are served without them: draw these layers as the file has them."
+            "The definition has the layers of these weights, but without the weights. Build these layers"
+            " with the settings that the model was trained with."
             if parts
-            else "Draw the layers that read them; only if nothing but training did, such as a second head,"
-            " name them in the definition's training_only."
+            else "Add the layers that use these weights to the definition. If only training used them, such"
+            " as a second head, name them in the definition's training_only."
         )
         raise CheckpointMismatch(
-            f"the checkpoint holds weights that no served variable takes: {names}{count}. {advice}"
+            f"the checkpoint has weights that the served model does not use: {names}{count}. {advice}"
         )

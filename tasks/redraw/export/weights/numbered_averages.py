@@ -63,11 +63,11 @@ def _trained_keys(graph: DrawnGraph, source: ArchiveSource) -> list[str]:
     times = Counter(names)
     order = {name: number for number, name in enumerate(names) if times[name] == 1}
     keys, last = [], -1
-    for name in graph.trained:
+    for name in graph.places.trained:
         place = next((order[part] for part in reversed(name.split("/")[:-1]) if part in order), -1)
         if place <= 0 or place < last:
             raise _UncertainError(f"{name} is not in the order of the file's layers")
-        key = next(iter(graph.saved_places.get(name, ())), None)
+        key = next(iter(graph.places.in_keras_files.get(name, ())), None)
         if key is None or key not in source.entries:
             raise _UncertainError(f"{name} is not in the file")
         last = place
@@ -104,8 +104,8 @@ def _numbers_of_averages(
     saved = {key.removeprefix(_NUMBERED): e for key, e in source.entries.items() if key.startswith(_NUMBERED)}
     if {str(n): form for n, form in enumerate(forms)} != {n: (e.shape, e.dtype) for n, e in saved.items()}:
         raise _UncertainError(
-            f"over this network {type(optimizer).__name__} has {len(forms)} variables, and the file"
-            f" {len(saved)} or others"
+            f"for this network {type(optimizer).__name__} has {len(forms)} variables, and the file has"
+            f" {len(saved)}, or other shapes"
         )
     numbers = {id(variable): number for number, variable in enumerate(optimizer.variables)}
     return [numbers[id(average)] for average in optimizer_averages(optimizer)]
@@ -120,9 +120,11 @@ def _optimizer(config: Mapping[str, Any]) -> Any:
     if not own or name not in kinds or any(isinstance(value, dict) for value in settings.values()):
         raise _UncertainError(f"{name} is not an optimizer of Keras, or contains another one")
     if settings.get("use_ema") is not True:
-        raise _UncertainError("its configuration keeps none")
+        raise _UncertainError("the optimizer's configuration does not set use_ema")
     if settings.get("gradient_accumulation_steps"):
-        raise _UncertainError("accumulated gradients are between them in some versions of Keras")
+        raise _UncertainError(
+            "in some versions of Keras, accumulated gradients are stored between the averages"
+        )
     # A schedule is not a variable.
     learning_rate = rate if isinstance(rate, float) else lambda: 0.0
     try:

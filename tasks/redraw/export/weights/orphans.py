@@ -6,17 +6,14 @@ import difflib
 import fnmatch
 import logging
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.parts import joined_names
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, orphaned_averages
 from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.ledger import Served
+from redraw.export.weights.request import WeightsRequest
 from redraw.export.weights.suggestions import differ_by_counters
-
-if TYPE_CHECKING:
-    from redraw.export.weights.request import WeightsRequest
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +39,11 @@ def demand_owned(request: WeightsRequest, source: CheckpointSource) -> None:
     if orphans:
         name = orphans[0].removesuffix(AVERAGE_SUFFIX)
         raise CheckpointMismatch(
-            f"average {orphans[0]!r}: expected a weight {name!r} that it belongs to, got none in the"
-            f" checkpoint; the nearest weight without one is {_nearest(orphans[0], name, request, source)}."
-            f" Such averages: {short_list(orphans, 'averages that belong to no weight')}. If you know"
-            " whose one is, say so in the definition's renames, by the weight's name and the average's;"
-            " or serve the raw weights."
+            f"average {orphans[0]!r}: expected a weight {name!r} for this average, found none in the"
+            " checkpoint (nearest weight without an average:"
+            f" {_nearest(orphans[0], name, request, source)}; all averages without a weight:"
+            f" {short_list(orphans, 'averages that belong to no weight')}). Add the pair (weight's name,"
+            " average's name) to the definition's renames, or export with --weights raw."
         )
 
 
@@ -62,7 +59,7 @@ def _nearest(orphan: str, name: str, request: WeightsRequest, source: Checkpoint
     ]
     near = difflib.get_close_matches(name, free, n=1, cutoff=0.0)
     if not near or any(differ_by_counters(other, near[0]) for other in (name, *free)):
-        return "none for sure"
+        return "none that is certain"
     return near[0]
 
 

@@ -50,29 +50,29 @@ def describe_left_out(
         The missing variables, the reason, and what to do; empty if there is no such reason.
     """
     writer, keras_file = find_writer(source), source.format in ("keras", "keras_weights")
-    instead = "by save_weights(PATH, save_format='tf')"
+    instead = "with save_weights(PATH, save_format='tf')"
     if keras_file and not writer.keras_3 and set(missing).isdisjoint(former):
         why = (
-            "Keras 2 orders layers by when their attributes were set, which is unknown for a list that was"
-            " set or filled after other layers were made"
+            "Keras 2 numbers layers in the order in which attributes were set, and that order is unknown"
+            " for a list that was set or filled later"
             if others
-            else "Keras 2 leaves layers in lists of lists or dicts of lists out of .keras and .weights.h5"
+            else "Keras 2 does not save layers in lists of lists or dicts of lists to .keras and .weights.h5"
         )
     elif source.format == "tensor_bundle" and writer.keras_3 and not others:
-        why = "Keras 3 leaves layers in lists, tuples and dicts out of a tf.train.Checkpoint"
+        why = "Keras 3 does not save layers in lists, tuples and dicts to a tf.train.Checkpoint"
         instead = "as .keras or .weights.h5"
     elif source.format == "keras_h5" and not writer.keras_3 and alike:
         why = (
-            "Keras 2 lists trainable variables first, and the file does not say which parts of a custom"
-            " layer were trainable, or in which order they were made"
+            "Keras 2 lists trainable variables first, and the file does not say which variables of a"
+            " custom layer were trainable, or in which order they were created"
         )
     else:
         return ""
     layers = short_list(sorted({name.rpartition("/")[0] or name for name in missing}), "layers", _SHOWN)
     actual = "no place that is certain" if others else "none of them"
     return (
-        f"expected the weights of {layers} in the file, got {actual}: {why}."
-        f" Save the trained model again {instead}, and export that."
+        f"expected the weights of {layers} in the file, got {actual}: {why}. Save the trained model again"
+        f" {instead}, and export that file."
     )
 
 
@@ -89,7 +89,7 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
     """
     first, more = missing[0], len(missing) - 1
     close = difflib.get_close_matches(first.name, free, n=3, cutoff=_HOW_CLOSE)
-    others = f", and {more} more have none" if more else ""
+    others = f", and {more} more served variables have no value" if more else ""
     if more:
         names = ", ".join(repr(variable.name) for variable in missing)
         logger.info("served variables without a value in the checkpoint: %s", names)
@@ -99,11 +99,11 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
     )
     proposals = _proposals(missing, free)
     if not proposals:
-        return f"{message} Give the layer the name it was trained under, or the definition renames."
+        return f"{message} Give the layer the name that it had in training, or set renames in the definition."
     pairs = short_list(
         (f"({served_name!r}, {saved_name!r})" for served_name, saved_name in proposals), "renames"
     )
-    return f"{message} If it is the same weight, say so in the definition: renames = ({pairs},)."
+    return f"{message} If these are the same weights, set in the definition: renames = ({pairs},)."
 
 
 def _proposals(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) -> list[tuple[str, str]]:

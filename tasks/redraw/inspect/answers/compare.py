@@ -93,7 +93,7 @@ def _write(place: Uri, comparison: AnswerComparison) -> None:
         raise
     except OSError as err:
         raise InvalidRequest(
-            f"json {place}: expected a file that can be written, got {err}. Name another one.",
+            f"json {place}: cannot write this file: {err}. Name another file.",
             report=comparison,
         ) from err
 
@@ -102,8 +102,8 @@ def _live_version(storage: Storage, request: CompareAnswersRequest) -> int:
     live = read_pointer(storage, request.model).version
     if live is None:
         raise VersionNotFound(
-            f"{request.bucket}/{request.model}: expected a live version to compare with, got none. Name one"
-            " with --other."
+            f"{request.bucket}/{request.model}: expected a live version to compare with, found none. Name a"
+            " version with --other."
         )
     return live
 
@@ -115,8 +115,7 @@ def _load(serving: ServingProcess, release: Release, folder: Path, stack: ExitSt
         )
     except (LoadFailed, ServingCrashed) as err:
         raise NotLoadable(
-            f"{release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."
-            " Choose another version."
+            f"{release.uri}: TensorFlow's C++ loader cannot load this version: {err}. Choose another version."
         ) from err
     stack.callback(model.close)
     return model
@@ -133,8 +132,8 @@ def _compare(
     common, notes = common_signatures(releases[0].signatures, releases[1].signatures, names)
     if not common:
         raise InvalidRequest(
-            f"{request.model}: expected a signature that both versions have, got none: {'; '.join(notes)}."
-            " Compare other versions."
+            f"{request.model}: the two versions have no signature in common: {'; '.join(notes)}. Compare"
+            " other versions."
         )
     sources = Sources(request, releases[0], common, scratch, problems)
     tally = ComparisonTally(_tolerance(request, releases[0], sources), request.slice)
@@ -144,10 +143,10 @@ def _compare(
     definition = sources.definition() if tally.has_labels else None
     notes = [*problems.listed(), *sources.notes, *notes]
     if not tally.rows:
-        reasons = short_list(notes, "reasons", 3, "; ") or "there is nothing to ask"
+        reasons = short_list(notes, "reasons", 3, "; ") or "there are no requests"
         raise InvalidRequest(
-            f"{request.model}: expected requests that both versions answer, got none: {reasons}. Give others:"
-            " --requests FILE."
+            f"{request.model}: no request could be compared: {reasons}. Name other requests with --requests"
+            " FILE."
         )
     for problem in problems.listed():
         _logger.warning("%s", problem)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from redraw.definition import ModelDefinition
 from redraw.errors import InvalidDefinition
 from redraw.inspect.answers.batches import RequestBatch
 from redraw.inspect.answers.comparing import is_float
@@ -17,9 +18,6 @@ from redraw.inspect.answers.tally import OutputTally
 from redraw.names import ModelName
 from redraw.records import Signature
 from redraw.records.results import AnswerComparison, AnswerSlice, ComparedMetrics, RequestSource
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
 
 _MOST_VALUES, _LONGEST = 50, 60
 _OTHERS = "other values"
@@ -109,7 +107,7 @@ class ComparisonTally:
             notes: What was not compared.
         """
         left_out = list(notes)
-        left_out += [f"no request has {name!r} to sort rows by" for name in self._slices.missing()]
+        left_out += [f"no request has {name!r} to group rows by" for name in self._slices.missing()]
         metrics = [] if definition is None else self._measure(definition, left_out)
         return AnswerComparison(
             model=model,
@@ -129,8 +127,8 @@ class ComparisonTally:
         for signature, rows in sorted(self._labelled.items()):
             if rows.left_out:
                 left_out.append(
-                    f"metrics of signature {signature!r}: {rows.left_out} rows whose labels have another form"
-                    " than the first"
+                    f"metrics of signature {signature!r}: {rows.left_out} rows are left out, whose labels"
+                    " have another shape than the first row's"
                 )
             try:
                 metrics.append(rows.measure(definition, signature))

@@ -116,8 +116,7 @@ class LoggedRequests:
             self._problems.add(f"{self._source}: expected requests, got an empty file")
         for name, count in sorted(others.items()):
             self._naming.note(
-                f"{self._source}: {count} requests for signature {name!r}, which the versions do not have"
-                " in common"
+                f"{self._source}: {count} requests for signature {name!r}, which not both versions have"
             )
 
     def _add(self, number: int, name: str, parts: RecordParts) -> tuple[_Kind, _Waiting]:
@@ -229,7 +228,7 @@ def _count_rows(inputs: Mapping[str, Any]) -> int:
         listed = isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 0)
         rows = len(value) if rows is None and listed else rows
         if not listed or len(value) != rows or not rows:
-            got = f"{len(value)} rows" if listed else "no list of rows"
+            got = f"{len(value)} rows" if listed else "a value that is not a list"
             raise Misfit(f"input {name!r}: expected a value for each row of the request, got {got}")
     return rows or 0
 
@@ -243,7 +242,7 @@ def _labels_of(labels: Any, signature: Signature, rows: int) -> dict[str, list[A
             raise Misfit(f"labels: expected names of outputs, got {name!r}")
         values = value if isinstance(value, list) else [value]
         if len(values) != rows:
-            raise Misfit(f"labels of {name!r}: expected one for each of {rows} rows, got {len(values)}")
+            raise Misfit(f"labels of {name!r}: expected one label for each of {rows} rows, got {len(values)}")
         columns[name] = values
     return columns
 
@@ -265,7 +264,7 @@ def _decode_rows(where: str, spec: TensorSpec, rows: list[Any]) -> np.ndarray:
 def _stack(where: str, rows: list[Any]) -> np.ndarray:
     """Stack rows of tensors, which have the right dtype already."""
     if any(np.shape(row) != np.shape(rows[0]) for row in rows):
-        raise Misfit(f"{where}: expected rows of one shape, got others")
+        raise Misfit(f"{where}: expected rows of the same shape, got different shapes")
     if not isinstance(rows[0], bytes) and rows[0].dtype != object:
         return np.stack(rows)
     array = np.empty((len(rows), *np.shape(rows[0])), object)
@@ -283,7 +282,7 @@ def _label(where: str, spec: TensorSpec, rows: list[Any]) -> np.ndarray:
     except OverflowError as err:  # an integer that is too large for NumPy, next to a float
         raise Misfit(f"{where}: expected numbers, got {rows!r:.40}") from err
     except ValueError as err:
-        raise Misfit(f"{where}: expected values of one shape, got lists of different lengths") from err
+        raise Misfit(f"{where}: expected values of the same shape, got lists of different lengths") from err
     if array.dtype.kind not in "biuf":
         raise Misfit(f"{where}: expected numbers, got {rows[0]!r:.40}")
     return array

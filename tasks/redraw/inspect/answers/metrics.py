@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from redraw.definition import ModelDefinition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.inspect.answers.pair import AnsweredBatch
 from redraw.inspect.answers.samples import RandomRows, resample_metrics
 from redraw.records.results import ComparedMetrics, MeasuredTwice
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
 
 # The rows of a signature: enough for shares within 0.01, and few enough to resample in seconds.
 _ROWS, _SEED = 5_000, 29
@@ -82,8 +80,8 @@ class LabelledRows:
             metrics=tuple(
                 MeasuredTwice(
                     name=name,
-                    here=_finite(here_metrics[name]),
-                    other=_finite(other_metrics[name]),
+                    here=finite(here_metrics[name]),
+                    other=finite(other_metrics[name]),
                     here_interval=_interval(draws, name, lambda pair: pair[:, 0]),
                     other_interval=_interval(draws, name, lambda pair: pair[:, 1]),
                     difference_interval=_interval(draws, name, lambda pair: pair[:, 0] - pair[:, 1]),
@@ -124,5 +122,6 @@ def _interval(draws: Mapping[str, np.ndarray], name: str, side: Any) -> tuple[fl
     return float(low), float(high)
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value; None if it is NaN or infinite."""
     return value if math.isfinite(value) else None

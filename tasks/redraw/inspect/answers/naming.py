@@ -80,8 +80,8 @@ class Naming:
         if signature not in self.reference.signatures and len(names) == len(self.signatures) == 1:
             return next(iter(names))
         raise Misfit(
-            f"the reference has no signature {name!r}, it has {_listed(names)}: say which it is by"
-            " signatures={…}"
+            f"the reference has no signature {name!r}, only {_listed(names)}; map the names in the"
+            " definition's reference: signatures={…}"
         )
 
     def inputs(self, signature: str, values: Mapping[str, T]) -> dict[str, T]:
@@ -94,8 +94,8 @@ class Naming:
         pairs = _pairs(names, self.reference.inputs, values)
         if missing := [name for name in names if name not in pairs]:
             raise Misfit(
-                f"it has no input {_listed(missing)}, it has {_listed(values)}: say which it is by"
-                " inputs={…}"
+                f"the reference has no input for {_listed(missing)}, only {_listed(values)}; map the names in"
+                " the definition's reference: inputs={…}"
             )
         self._note_rest("input", values, pairs.values())
         return {name: values[key] for name, key in pairs.items()}
@@ -110,17 +110,17 @@ class Naming:
         pairs = _pairs(names, self.reference.outputs, values)
         if not pairs:
             raise Misfit(
-                f"none of its outputs {_listed(values)} is one of {_listed(names)}:"
-                " say which it is by outputs={…}"
+                f"none of the reference's outputs {_listed(values)} is one of {_listed(names)}; map the"
+                " names in the definition's reference: outputs={…}"
             )
         self._note_rest("output", values, pairs.values())
         for name in sorted(names.keys() - pairs.keys()):
-            self.note(f"output {name!r} is not compared, for the reference has none")
+            self.note(f"output {name!r} is not compared, because the reference does not have it")
         return {name: values[key] for name, key in pairs.items()}
 
     def _note_rest(self, kind: str, keys: Iterable[str], used: Collection[str]) -> None:
         for name in sorted(set(keys) - set(used)):
-            self.note(f"the reference's {kind} {name!r} is left out, for the export has none")
+            self.note(f"the reference's {kind} {name!r} is left out, because the export does not have it")
 
 
 def _pairs(names: Iterable[str], renamed: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:

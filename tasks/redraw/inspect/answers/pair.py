@@ -115,7 +115,7 @@ class VersionPair:
                 yield from self._compare(submit(half), submit)
 
     def _refuse(self, batch: RequestBatch, answers: tuple[_Answer, _Answer]) -> None:
-        more = f" and {batch.rows - 1} rows asked with it" if batch.rows > 1 else ""
+        more = f" and {batch.rows - 1} rows of the same request" if batch.rows > 1 else ""
         for place, answer in enumerate(answers):
             if isinstance(answer, ServingFailure):
                 self.refused[place] += batch.rows

@@ -97,7 +97,7 @@ class RecordedFile:
 
     def cut_off(self, count: int, err: MalformedError) -> str:
         """The error of a file of which only the first `count` records can be read."""
-        return f"after {count} whole records: {err}" if self._is_log else f"line {count + 1}: {err}"
+        return f"after {count} intact records: {err}" if self._is_log else f"line {count + 1}: {err}"
 
 
 class Problems:
@@ -130,7 +130,7 @@ def _read_lines(path: Path) -> Iterator[bytes]:
         compression = next((name for mark, name in _COMPRESSED.items() if head.startswith(mark)), "")
         if compression or b"\0" in head:
             got = (
-                f"a file that is compressed with {compression}: decompress it"
+                f"a file that is compressed with {compression}. Decompress the file"
                 if compression
                 else "damaged or other data"
             )
@@ -196,7 +196,7 @@ def _columns(record: Mapping[str, Any], by_column: str, by_row: str) -> Named:
         return {UNNAMED: rows}
     names = rows[0].keys()
     if not all(_is_named(row) and row.keys() == names for row in rows):
-        raise Misfit(f"expected the same names in each of its {by_row}, got others")
+        raise Misfit(f"expected the same names in each of {by_row}, got different names")
     return {name: [row[name] for row in rows] for name in names}
 
 
@@ -234,5 +234,7 @@ def cast_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
     # An integer next to a float in JSON was rounded to a float: beyond 2^53 its value is lost.
     rounded = array.dtype.kind == "f" and not np.all(np.abs(array) < _EXACT)
     if not spec.dtype.startswith(_FLOATS) and (rounded or not np.array_equal(cast, array)):
-        raise Misfit(f"{where}: expected {spec.dtype}, got {array.dtype.name} values that it cannot hold")
+        raise Misfit(
+            f"{where}: expected {spec.dtype}, got {array.dtype.name} values that {spec.dtype} cannot hold"
+        )
     return cast

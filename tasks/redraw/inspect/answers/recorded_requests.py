@@ -50,7 +50,7 @@ def read_exchanges(path: Path, naming: Naming, problems: Problems) -> Iterator[E
     if not number and not problems.count:
         problems.add(f"{path.name}: expected requests with their answers, got an empty file")
     for name, count in sorted(others.items()):
-        naming.note(f"{count} records of signature {name!r} are left out, for the definition has none")
+        naming.note(f"{count} records of signature {name!r} are left out, because the definition lacks it")
 
 
 def _exchange(where: str, name: str, naming: Naming, inputs: Named, outputs: Named) -> Exchange:
@@ -68,7 +68,7 @@ def _exchange(where: str, name: str, naming: Naming, inputs: Named, outputs: Nam
         for key, values in tensors.items():
             if not rows or values.shape[:1] != rows:
                 raise Misfit(
-                    f"{kind} {key!r}: expected a row for each of the first input's {list(rows)}, got shape"
+                    f"{kind} {key!r}: expected as many rows as the first input, {list(rows)}, got shape"
                     f" {list(values.shape)}"
                 )
     labels = (where,) if rows == (1,) else tuple(f"{where} row {row}" for row in range(rows[0]))

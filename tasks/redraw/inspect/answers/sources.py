@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from redraw.definition import OutsideReference
+from redraw.definition import GoldenExamples, ModelDefinition, OutsideReference
 from redraw.definition.examples import read_examples
 from redraw.definition.legacy_keras import use_legacy_keras
 from redraw.definition.quiet import quiet_import
@@ -25,9 +24,6 @@ from redraw.serving.requests import cast_request, count_rows
 from redraw.storage.opening import open_storage
 from redraw.storage.scratch import demand_room
 from redraw.uri import Uri
-
-if TYPE_CHECKING:
-    from redraw.definition import GoldenExamples, ModelDefinition
 
 GOLDEN, HELD_OUT = "golden", "held-out"
 _WARM_UP = Path("assets.extra/tf_serving_warmup_requests")
@@ -49,8 +45,8 @@ def demand_sources(names: Sequence[str]) -> None:
             exists = Path(place).is_file()
         if not exists:
             raise InvalidRequest(
-                f"requests {name}: expected a file of JSON lines or TFRecords, {GOLDEN} or {HELD_OUT}, got no"
-                " such file. Correct it."
+                f"requests {name}: expected a file of JSON lines or TFRecords, {GOLDEN} or {HELD_OUT},"
+                " found no such file. Correct the path."
             )
 
 
@@ -109,7 +105,9 @@ class Sources:
             with quiet_import():
                 return definition_for(name, trained_at)
         except (UnknownModel, InvalidDefinition, MissingDependency) as err:
-            self._lacking = f"no held-out examples and no metrics, for the definition cannot be used: {err}"
+            self._lacking = (
+                f"no held-out examples and no metrics, because the definition cannot be used: {err}"
+            )
             return None
 
     def _golden(self, rows: Callable[[], int]) -> Iterator[RequestBatch]:
@@ -123,7 +121,7 @@ class Sources:
         if self._definition is not None:
             examples = read_examples(self._definition, "held_out_examples")
             if not examples:
-                self._naming.note(f"{HELD_OUT}: the definition has none")
+                self._naming.note(f"{HELD_OUT}: the definition has no held_out_examples")
             yield from batches_of_examples(HELD_OUT, examples, self._naming.signatures, rows)
 
     def _file(self, place: Uri, rows: Callable[[], int]) -> Iterator[RequestBatch]:
@@ -133,7 +131,9 @@ class Sources:
         storage, path = open_storage(place.parent), self._scratch / "requests"
         item = storage.stat(place.name)
         if item is None:
-            raise InvalidRequest(f"requests {place}: expected the file to stay, got none. Try again.")
+            raise InvalidRequest(
+                f"requests {place}: the file was removed while it was being read. Run the same command again."
+            )
         demand_room(self._scratch, item.size)
         storage.download(place.name, path)
         yield from self._logged(path, place.name, rows)
@@ -146,7 +146,7 @@ class Sources:
         for name, count in sorted(logged.models.items()):
             if name != self._request.model:
                 self._naming.note(
-                    f"{source}: {count} requests name the model {name!r}, and are compared, too"
+                    f"{source}: {count} requests name another model, {name!r}, and are compared too"
                 )
 
 

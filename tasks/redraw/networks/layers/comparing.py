@@ -104,7 +104,7 @@ class _Walk:
         first = [active_layer(output) for output in outputs]
         if paired != first and set(paired) == set(first):
             names = (", ".join(repr(layer.name) for layer in layers) for layers in (first, paired))
-            self._report("outputs, order: {} in the file, and {} in the definition".format(*names))
+            self._report("outputs: their order is {} in the file, and {} in the definition".format(*names))
 
     def _step(self, saved: Layer, built: Layer) -> Sequence[tuple[Layer, Layer]]:
         if saved.kind == built.kind == _INPUT:
@@ -128,14 +128,15 @@ class _Walk:
             for passed, inner in _layers_before(extra):
                 if _may_be_same(inner, other):
                     self._report(
-                        f"{', '.join(map(str, passed))}: only {whose} has it, before {_followed_by(other)}"
+                        f"{', '.join(map(str, passed))}: only {whose} has this layer, before"
+                        f" {_followed_by(other)}"
                     )
                     return [(inner, built) if extra is saved else (saved, inner)]
         if _INPUT not in (saved.kind, built.kind):
             self._report(f"{saved.name!r} is {saved.kind} in the file, and {built} in the definition")
             return paired_inputs(saved, built, self._labels)[0]
         extra, whose = (saved, "the file") if built.kind == _INPUT else (built, "the definition")
-        self._report(f"{extra}: only {whose} has it, first of all")
+        self._report(f"{extra}: only {whose} has this layer, as the first one")
         return ()
 
     def _inputs_of(self, saved: Layer, built: Layer) -> Sequence[tuple[Layer, Layer]]:
@@ -161,7 +162,9 @@ class _Walk:
         """Compare the keywords of two calls, and the sources of the layers' weights."""
         named, source = self._labels.of_file(saved), self._labels.of_definition(built)
         if named and source and named != source:
-            self._report(f"{saved}: in its place the definition has {built}, with the weights of {source!r}")
+            self._report(
+                f"{saved}: the definition has {built}, with the weights of {source!r}, at this place"
+            )
         if (
             None in (saved.called_with, built.called_with)
             or saved.kind.startswith(_OPERATION)
@@ -259,7 +262,7 @@ def _layers_before(layer: Layer) -> Iterator[tuple[list[Layer], Layer]]:
 
 
 def _followed_by(layer: Layer) -> str:
-    return "all others" if layer.kind == _INPUT else f"what follows {layer}"
+    return "all other layers" if layer.kind == _INPUT else f"the layers after {layer}"
 
 
 def _words(words: Sequence[Any], settings: Mapping[str, Any]) -> list[str]:
@@ -275,4 +278,4 @@ def _difference(words: Sequence[str], others: Sequence[str]) -> str:
     if place is None:
         return f"{len(words)} words"
     examples = ", ".join(words[place : place + _MOST_WORDS])
-    return f"{len(words)} words, number {place} and on {examples}"
+    return f"{len(words)} words, from number {place} on {examples}"

@@ -111,7 +111,7 @@ class _Reader:
 
     def _layer(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> Layer:
         if len(self._layers) >= _MOST_LAYERS:
-            raise Unreadable(f"it has more than {_MOST_LAYERS} calls of layers")
+            raise Unreadable(f"the model has more than {_MOST_LAYERS} calls of layers")
         self._layers.append(self._make_layer(item, inputs, node))
         return self._layers[-1]
 

@@ -87,17 +87,19 @@ def other_meanings(model: Model, writer: Writer) -> Iterator[str]:
             for name, value in settings.items():
                 if isinstance(value, Function) and same_function(value, _keras_3("hard_sigmoid")):
                     yield (
-                        f"{place}{name}: Keras 2 computes another hard_sigmoid than Keras 3, which the"
-                        f" definition draws, and the file was not written by Keras 3; write {_clipped(layer)}"
+                        f"{place}{name}: the definition uses hard_sigmoid of Keras 3, and the file was"
+                        " written by an older Keras, whose hard_sigmoid computes other values; set this"
+                        f" argument to {_clipped(layer)}"
                     )
             gate = settings.get(_GATE)
             default = isinstance(gate, Function) and gate.default
             first = kind in _GATED or (kind in _CELLS and key and layer.kind == "RNN")
             if default and (kind in _CONVOLVED or (writer.first_gates and first)):
                 yield (
-                    f"{place}{_GATE}: the default of Keras 3 is sigmoid, and that of the Keras that wrote the"
-                    f" file is or may be hard_sigmoid, and the file has no configuration; write"
-                    f" {_clipped(layer)}, or tf.sigmoid in the same way if it was trained with that"
+                    f"{place}{_GATE}: the definition uses the default of Keras 3, sigmoid, and the Keras"
+                    " that wrote the file may have used its own default, hard_sigmoid; set this argument"
+                    f" to {_clipped(layer)}, or to tf.sigmoid in the same way if the model was trained with"
+                    " sigmoid"
                 )
 
 
@@ -121,9 +123,9 @@ def other_masks(model: Model) -> Iterator[str]:
             origins[layer] = origin
         else:
             yield (
-                f"layer {origin}: its inputs have different masks, or only some have one; of these Keras 3,"
-                f" which the definition draws, makes another mask for {layer} than Keras 2, and the file was"
-                f" not written by Keras 3; give {layer.name!r} its mask by the argument mask"
+                f"layer {origin}: its inputs have different masks, or only some have a mask; Keras 3, which"
+                f" the definition uses, merges them into another mask for {layer} than Keras 2, which may"
+                f" have trained the model; pass the mask to {layer.name!r} in the argument mask"
             )
 
 

@@ -65,8 +65,9 @@ def read_attachment(storage: Storage, release: Release, name: str) -> bytes | No
         content = storage.read_range(expected, 0, min(entry.size, RECORD_BYTES) + 1)
     if entry.name != expected or hashlib.sha256(content).hexdigest() != entry.sha256:
         raise ObjectConflict(
-            f"{storage.uri}/{entry.name}: expected the object {expected} of at most {RECORD_BYTES} bytes"
-            " with that SHA-256, as published, got something else. Find out who wrote it; do not trust it."
+            f"{storage.uri}/{entry.name}: expected the object {expected} with the published SHA-256, of at"
+            f" most {RECORD_BYTES} bytes, got another object or size. Do not trust this file. Look up its"
+            " writer in the bucket's audit log."
         )
     return content
 
@@ -91,8 +92,8 @@ def read_parts(storage: Storage, release: Release, name: str, most: int) -> Iter
         return None
     if entry.size > most:
         raise ObjectConflict(
-            f"{storage.uri}/{entry.name}: expected at most {most} bytes to show,"
-            f" got {entry.size}. Copy it from the bucket to look at it."
+            f"{storage.uri}/{entry.name}: expected a file of at most {most} bytes to show, got {entry.size}"
+            f" bytes. Download it: gcloud storage cp {storage.uri}/{entry.name} ."
         )
     if entry.size < _PART:  # one request: the digest tells whether it is the published object
         try:
@@ -115,8 +116,9 @@ def read_parts(storage: Storage, release: Release, name: str, most: int) -> Iter
 def _demand(storage: Storage, entry: ListedFile, sha256: str) -> None:
     if sha256 != entry.sha256:
         raise ObjectConflict(
-            f"{storage.uri}/{entry.name}: expected {entry.size} bytes with SHA-256"
-            f" {entry.sha256}, as published, got {sha256}. Find out who wrote it; do not trust it."
+            f"{storage.uri}/{entry.name}: expected {entry.size} bytes with SHA-256 {entry.sha256}, as"
+            f" published, got {sha256}. Do not trust this file. Look up its writer in the bucket's audit"
+            " log."
         )
 
 
@@ -128,8 +130,8 @@ def _parts(storage: Storage, item: StoredObject, size: int) -> Iterator[bytes]:
             part = storage.read_range(item.name, offset, length, item.generation)
         except (Absent, Changed) as err:
             raise StorageUnavailable(
-                f"{storage.uri}/{item.name}: expected it unchanged while it was read, got a change."
-                " Find out who writes there, and try again."
+                f"{storage.uri}/{item.name}: the object changed while it was being read. Wait until nothing"
+                " writes to it, then try again."
             ) from err
         yield part
         if len(part) < length:

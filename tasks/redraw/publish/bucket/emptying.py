@@ -35,8 +35,9 @@ def empty_folders(storage: Storage, folders: Collection[str]) -> None:
         # An object that was written again after the listing is not deleted; the next listing shows it.
         folders = {_folder_of(item, folders) for item in objects}
     raise ObjectConflict(
-        f"{storage.uri}/{min(folders)}: expected an empty folder after {_ROUNDS} removals, got"
-        " objects again each time. Find out who writes them, and run it again."
+        f"{storage.uri}/{min(folders)}: expected an empty folder after {_ROUNDS} removals, but something"
+        " keeps writing objects into it. Stop the writer (see the bucket's audit log), then run the same"
+        " command again."
     )
 
 

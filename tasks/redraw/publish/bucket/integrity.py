@@ -50,7 +50,7 @@ def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject
         if name not in expected:
             raise ObjectConflict(
                 f"{storage.uri}/{item.name}: expected only the {len(expected)} objects of the version's"
-                " manifest below its folder, got another one. Find out who wrote it, and remove it:"
+                " manifest in its folder, got this extra object. If no one needs it, remove it:"
                 f" {removal_command(f'{storage.uri}/{item.name}', item.generation)}"
             )
         _demand_equal(storage, item, expected[name])
@@ -73,7 +73,8 @@ def demand_whole(storage: Storage, claim: Claim) -> dict[str, int]:
         folder = version_folder(claim.model, claim.version)
         raise ObjectConflict(
             f"{storage.uri}/{folder}/{missing[0]}: expected the {len(claim.manifest)} objects of the"
-            f" manifest, got {len(missing)} fewer. Push the same export again to complete the version."
+            f" version's manifest, found {len(claim.manifest) - len(missing)}. Push the same export again to"
+            " complete the version."
         )
     return {name: item.generation for name, item in sorted(present.items())}
 
@@ -93,13 +94,14 @@ def read_published(storage: Storage, model: str, version: int) -> tuple[Release,
     if release is None or claim is None:
         newest = ", ".join(map(str, list_versions(storage, model)[:5])) or "none"
         raise VersionNotFound(
-            f"{where}: expected a published version, got none"
-            f" of that number; the newest are {newest}. Choose one of them."
+            f"{where}: expected a published version, found none with this number; the newest are {newest}."
+            " Choose one of these."
         )
     if release.pruned is not None:
         raise VersionNotFound(
-            f"{where}: expected a published version, got one that {release.pruned.by} pruned at"
-            f" {release.pruned.pruned_at}. Choose another one, or push its export again as a new revision."
+            f"{where}: expected a published version, but {release.pruned.by} pruned this version at"
+            f" {release.pruned.pruned_at}. Choose another version, or push the export again as a new"
+            " revision."
         )
     return release, claim
 
@@ -117,8 +119,9 @@ def demand_published(storage: Storage, model: str, version: int) -> tuple[Releas
     release, claim = read_published(storage, model, version)
     if release.digest != claim.digest:
         raise ObjectConflict(
-            f"{storage.uri}/{release_name(model, version)}: expected the digest of its claim,"
-            f" {claim.digest}, got {release.digest}. One of the two was altered: publish it again."
+            f"{storage.uri}/{release_name(model, version)}: expected the digest of the version's claim,"
+            f" {claim.digest}, got {release.digest}. One of the two objects was changed. Push the export"
+            " again."
         )
     _demand_same_writes(release, demand_whole(storage, claim))
     return release, claim
@@ -127,10 +130,9 @@ def demand_published(storage: Storage, model: str, version: int) -> tuple[Releas
 def _demand_equal(storage: Storage, item: StoredObject, expected: ListedFile) -> None:
     if (item.size, item.crc32c) != (expected.size, expected.crc32c):
         raise ObjectConflict(
-            f"{storage.uri}/{item.name}: expected {expected.size} bytes with crc32c"
-            f" {expected.crc32c:08x}, got {item.size} with {item.crc32c!r}. It is left as it is: find out"
-            " who wrote it, remove it, and push the same export again:"
-            f" {removal_command(f'{storage.uri}/{item.name}', item.generation)}"
+            f"{storage.uri}/{item.name}: expected {expected.size} bytes with crc32c {expected.crc32c:08x},"
+            f" got {item.size} with {item.crc32c!r}. Push the same export again after you have removed this"
+            f" object: {removal_command(f'{storage.uri}/{item.name}', item.generation)}"
         )
 
 
@@ -139,8 +141,8 @@ def _demand_same_writes(release: Release, generations: dict[str, int]) -> None:
         expected = release.generations.get(name)
         if generation != expected:
             raise ObjectConflict(
-                f"{release.uri}/{name}: expected generation {expected}, as published, got {generation}:"
-                " somebody wrote it again. Find out who; to accept it, push the same export."
+                f"{release.uri}/{name}: expected generation {expected}, as published, got {generation}: the"
+                " object was written again. To accept the new object, push the same export again."
             )
 
 
@@ -185,8 +187,8 @@ def demand_attachments(storage: Storage, release: Release, names: Iterable[str])
         expected = attachment_name(release.model, release.version, name, entry.sha256)
         if entry.name != expected:
             raise ObjectConflict(
-                f"{release.uri}: attachment {name!r}: expected the object {expected}, got {entry.name}."
-                " The record was altered: find out who wrote it."
+                f"{release.uri}: attachment {name!r}: expected the object {expected}, got {entry.name}. The"
+                " release record was changed. Do not serve this version: make another version live."
             )
     return _read_all(storage, {entry.name: entry for entry in entries.values()})
 
@@ -208,13 +210,14 @@ def _read(storage: Storage, name: str, entry: ListedFile) -> int:
             size += len(block)
     except (Absent, Changed) as err:
         raise StorageUnavailable(
-            f"{storage.uri}/{name}: expected it unchanged while it was read, got a change. Find out who"
-            " writes there, and run it again."
+            f"{storage.uri}/{name}: the object changed while it was being read. Wait until nothing writes"
+            " to it, then run the same command again."
         ) from err
     if item is None or (size, digest.hexdigest()) != (entry.size, entry.sha256):
         raise ObjectConflict(
-            f"{storage.uri}/{name}: expected {entry.size} bytes with SHA-256 {entry.sha256}, got {size} with"
-            f" {digest.hexdigest()}. Find out who wrote it; do not serve it.{_removal(storage, name, item)}"
+            f"{storage.uri}/{name}: expected {entry.size} bytes with SHA-256 {entry.sha256}, got {size}"
+            f" bytes with {digest.hexdigest()}. Do not serve this version: make another version"
+            f" live.{_removal(storage, name, item)}"
         )
     return size
 
@@ -223,4 +226,4 @@ def _removal(storage: Storage, name: str, item: StoredObject | None) -> str:
     """Advice on removing an object with wrong bytes, so that a push can write the right ones."""
     if item is None:
         return ""
-    return f" To remove it: {removal_command(f'{storage.uri}/{name}', item.generation)}"
+    return f" To remove the object: {removal_command(f'{storage.uri}/{name}', item.generation)}"

@@ -160,7 +160,7 @@ def encode_record(record: Record) -> bytes:
     if len(content) > RECORD_BYTES:
         raise InvalidRecord(
             f"{type(record).__name__} record: expected at most {RECORD_BYTES} bytes, got {len(content)}."
-            " Export fewer files, or shorten the report."
+            " Export fewer asset files, or shorten the report."
         )
     return content
 
@@ -275,6 +275,6 @@ def _parse_about(where: str, content: bytes, kind: type[_Versioned], expected: t
     record = kind.from_text(content, where).stored()
     if (actual := (record.model, record.version)) != expected:
         raise InvalidRecord(
-            f"{where}: expected a record of {expected}, got one of {actual}. Find out who copied it there."
+            f"{where}: expected a record of {expected}, got a record of {actual}. Remove the copied object."
         )
     return record

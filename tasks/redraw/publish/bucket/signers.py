@@ -82,7 +82,9 @@ def configure_verifier(key: str) -> verifying.Config:
     if key.startswith(f"{_KEYLESS}:"):
         identity, _, issuer = key.removeprefix(f"{_KEYLESS}:").rpartition(",")
         if not identity or not issuer:
-            raise InvalidRequest(f"{key}: expected {_KEYLESS}:IDENTITY,ISSUER, got another form. Correct it.")
+            raise InvalidRequest(
+                f"{key}: expected the form {_KEYLESS}:IDENTITY,ISSUER, got another form. Correct the value."
+            )
         return config.use_sigstore_verifier(identity=identity, oidc_issuer=issuer)
     with reading_key(key):
         if b"-----BEGIN CERTIFICATE-----" in _read(key):
@@ -105,8 +107,8 @@ def own_verifier(signer: SigningKey) -> Iterator[str]:
     if signer.key == _KEYLESS:
         if not (key := VERIFY_KEY.read()):
             raise InvalidRequest(
-                f"signing key {_KEYLESS}: expected {VERIFY_KEY.variable} to say whose signatures to"
-                f" accept, got none. Set it to {_KEYLESS}:IDENTITY,ISSUER."
+                f"signing key {_KEYLESS}: expected {VERIFY_KEY.variable} with the identity whose signatures"
+                f" to accept, got none. Set {VERIFY_KEY.variable} to {_KEYLESS}:IDENTITY,ISSUER."
             )
         yield key
         return
@@ -136,13 +138,14 @@ def reading_key(key: str) -> Iterator[None]:
     except Exception as err:
         if key.startswith(_TOKEN):
             raise InvalidRequest(
-                f"{key.partition('?')[0]}: expected an elliptic curve key of a token, got {err}. Name token,"
-                " object, module and the PIN's file as RFC 7512 has it, and install model-signing[pkcs11]."
+                f"{key.partition('?')[0]}: expected an elliptic curve key of a token, got {err}. Name"
+                " token, object, module and PIN file in the form of RFC 7512, and install"
+                " model-signing[pkcs11]."
             ) from err
         if not isinstance(err, OSError | ValueError | TypeError):
             raise
         raise InvalidRequest(
             f"{key}: expected an elliptic curve key in PEM without a password, or its certificates, got"
-            f" {err}. Make a pair with 'openssl ecparam -name prime256v1 -genkey -noout' and"
-            " 'openssl ec -pubout'."
+            f" {err}. Create a key pair with 'openssl ecparam -name prime256v1 -genkey -noout' and 'openssl"
+            " ec -pubout'."
         ) from err

@@ -136,9 +136,9 @@ def demand_release_signed(storage: Storage, release: Release, content: bytes, pu
     where = f"{storage.uri}/{release_name(release.model, release.version)}"
     if not release.signature:
         raise SignatureInvalid(
-            f"{where}: expected a signature of the record that {public_key} confirms, got none: one of"
-            " only the files covers no report, metrics, approval, provenance or bucket. Push the same export"
-            " with --signing-key."
+            f"{where}: expected a signature of the release record that {public_key} confirms, got a"
+            " signature of only the files, which does not cover report, metrics, approval, provenance and"
+            " bucket. Push the same export with --signing-key."
         )
     manifest = _release_manifest(storage, release, content)
     _demand_confirmed(where, release.signature.encode(), manifest, public_key)
@@ -167,12 +167,12 @@ def _demand_confirmed(where: str, content: bytes, manifest: Manifest, public_key
     except (InvalidSignature, X509StoreContextError, VerificationError, *_MALFORMED) as err:
         raise SignatureInvalid(
             f"{where}: expected a signature of this content that {public_key} confirms, got"
-            f" {str(err) or type(err).__name__}. Find out who wrote it; do not serve this version."
+            f" {str(err) or type(err).__name__}. Do not serve this version: make another version live."
         ) from err
     if subject != manifest.model_name:
         raise SignatureInvalid(
-            f"{where}: expected a signature of {manifest.model_name}, got one of {subject}."
-            " Find out who copied it."
+            f"{where}: expected a signature of {manifest.model_name}, got a signature of {subject}, which"
+            " was copied here. Do not serve this version: make another version live."
         )
 
 
@@ -184,8 +184,8 @@ def _demand_made_by(storage: Storage, claim: Claim, signer: SigningKey, name: st
             _demand_confirmed(where, content, _manifest(claim), public_key)
     except SignatureInvalid as err:
         raise SignatureInvalid(
-            f"{where}: expected no signature, or one made with {signer.key}, got another, which is left as"
-            " it is. Find out who signed the version; to publish it as it stands, push without --signing-key."
+            f"{where}: expected no signature, or one made with {signer.key}, got a signature of another"
+            " key, which was not changed. To publish with that signature, push without --signing-key."
         ) from err
 
 

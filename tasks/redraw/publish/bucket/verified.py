@@ -73,7 +73,7 @@ def demand_record(storage: Storage, release: Release) -> None:
     if claim is None:
         raise VerificationFailed(
             f"{storage.uri}/{claim_name(release.model, release.version)}: expected the claim of a published"
-            " version, got none. Find out who removed it; do not serve this version."
+            " version, found none: it was removed. Do not serve this version: make another version live."
         )
     _demand_agreeing(storage, release, claim)
     if key := configured_key():
@@ -86,7 +86,9 @@ def _demand_agreeing(storage: Storage, release: Release, claim: Claim) -> None:
         demand_consistent(storage, release, claim)
         demand_report(release)
     except VerificationFailed as err:
-        raise VerificationFailed(f"{where}: {err} Find out who wrote it; do not serve this version.") from err
+        raise VerificationFailed(
+            f"{where}: {err} Do not serve this version: make another version live."
+        ) from err
 
 
 def demand_verified(
@@ -135,8 +137,8 @@ def fetch_verified(
     download_tree(storage, version_folder(model, version), folder)
     if (digest := scan_tree(folder).digest) != release.digest:
         raise ObjectConflict(
-            f"{release.uri}: expected files of digest {release.digest}, as published, got {digest}."
-            " Find out who wrote them; do not serve them."
+            f"{release.uri}: expected files of digest {release.digest}, as published, got {digest}. Do not"
+            " serve these files: make another version live."
         )
     return release
 
@@ -158,7 +160,7 @@ def _demand_record_signed(storage: Storage, release: Release, public_key: str) -
     where = f"{storage.uri}/{name}"
     if not content or Release.from_text(content, where) != release:
         raise StorageUnavailable(
-            f"{where}: expected it unchanged while it was read, got a change. Try again."
+            f"{where}: the record changed while it was being read. Run the same command again."
         )
     demand_release_signed(storage, release, content, public_key)
 
@@ -191,7 +193,8 @@ def demand_report(release: Release) -> str:
     if not report.passed or report.digest != release.digest:
         verdict = "passed" if report.passed else "failed"
         raise VerificationFailed(
-            f"expected a passing report of {release.digest}, got a {verdict} one of {report.digest}."
+            f"expected a passing report of digest {release.digest}, got a {verdict} report of digest"
+            f" {report.digest}."
         )
     return f"{len(report.checks)} checks at {report.validated_at}"
 

@@ -23,7 +23,8 @@ import redraw
 from redraw.errors import InvalidSetting, RedrawError, one_line
 from redraw.publish.events.webhooks import Webhook, find_webhook
 from redraw.records.events import ModelEvent
-from redraw.settings import NAMES, WEBHOOKS
+from redraw.setting_kinds import NAMES
+from redraw.settings import WEBHOOKS
 
 _logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
         names = dict.fromkeys(WEBHOOKS.read() if events else ())
     except InvalidSetting:
         # The error's message shows the text, which may be a secret URL.
-        reason = f"{WEBHOOKS.variable}: expected {NAMES.expected}, got another text. Correct it."
+        reason = f"{WEBHOOKS.variable}: expected {NAMES.expected}, got another text. Correct the setting."
         _logger.warning("no webhook is notified: %s", reason)
         return tuple(replace(event, undelivered=(reason,)) for event in events)
     deliveries = [_Delivery(name, events) for name in names]
@@ -187,4 +188,4 @@ def _try(webhook: Webhook, body: bytes, headers: dict[str, str]) -> tuple[str, f
         return f"{status}{redirected}", math.inf
     if not re.fullmatch("[0-9]{1,9}", retry_after):
         return str(status), 0.0
-    return f"{status}, which asks for {retry_after} s of patience", float(retry_after)
+    return f"{status}, with Retry-After: {retry_after} s", float(retry_after)

@@ -48,8 +48,8 @@ class Webhook:
             valid = False
         if not valid or not self.url.isprintable():
             raise InvalidSetting(
-                f"webhook {self.name}: expected a URL as https://HOST/PATH, got another text. Correct"
-                " its variable or its connection."
+                f"webhook {self.name}: expected a URL in the form https://HOST/PATH, got another text."
+                " Correct the environment variable or the Airflow connection of the webhook."
             )
         self._key()
 
@@ -69,8 +69,8 @@ class Webhook:
         """
         if not (key := self._key()):
             raise InvalidSetting(
-                f"{self.label}: expected a secret to sign with, got none. Set its variable, or its"
-                " connection's password."
+                f"{self.label}: expected a secret for signatures, got none. Set the environment variable of"
+                " the secret, or the password of the Airflow connection."
             )
         digest = hmac.new(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
         return f"v1,{base64.b64encode(digest).decode()}"
@@ -82,8 +82,8 @@ class Webhook:
             return base64.b64decode(self.secret.removeprefix(_ENCODED), validate=True)
         except binascii.Error as err:
             raise InvalidSetting(
-                f"webhook {self.name}: expected base64 after {_ENCODED} in its secret, got another text."
-                " Correct it."
+                f"webhook {self.name}: expected base64 after {_ENCODED} in the secret, got another text."
+                " Correct the secret."
             ) from err
 
 
@@ -100,6 +100,6 @@ def find_webhook(name: str) -> Webhook:
     if not url:
         raise InvalidSetting(
             f"webhook {name}: expected its URL in {variable}, or in Airflow a connection of this name, got"
-            " neither. Set it, or take the name out of REDRAW_WEBHOOKS."
+            " neither. Set one of them, or remove the name from REDRAW_WEBHOOKS."
         )
     return Webhook(name=name, url=url, secret=secret or "")

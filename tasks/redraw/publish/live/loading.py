@@ -37,7 +37,7 @@ def demand_loadable(storage: Storage, model: ModelName, version: int, public_key
             ).close()
         except (LoadFailed, ServingCrashed) as err:
             raise NotLoadable(
-                f"{release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."
-                " It was not made live: choose another version."
+                f"{release.uri}: TensorFlow's C++ loader cannot load this version: {err}. The live version"
+                " was not changed. Choose another version."
             ) from err
     _logger.info("%s loads, seen in %.1f s", release.uri, time.monotonic() - started)

@@ -119,8 +119,8 @@ def change_pointer(
         copy_pointer(storage, numbered)
         return numbered
     raise StorageUnavailable(
-        f"{storage.uri}/{live_name(model)}: expected to change it, got another writer's change on each try."
-        " Find out who keeps moving the pointer, and run it again."
+        f"{storage.uri}/{live_name(model)}: could not change the pointer, because another process changed"
+        " it on every try. Wait until that process ends, then run the same command again."
     )
 
 
@@ -153,8 +153,8 @@ def copy_pointer(storage: Storage, pointer: LivePointer, *, damaged: bool = Fals
             logger.warning("%s/%s stays as it is, and is still read right: %s", storage.uri, name, err)
             return
     raise StorageUnavailable(
-        f"{storage.uri}/{name}: expected to change it, got another writer's change on each try."
-        " Find out who keeps writing it, and run it again."
+        f"{storage.uri}/{name}: could not change the object, because another process changed it on every"
+        " try. Wait until that process ends, then run the same command again."
     )
 
 
@@ -170,7 +170,7 @@ def _parsed(storage: Storage, model: ModelName, name: str, content: bytes, numbe
     if pointer.model != model or number not in (None, pointer.number):
         expected = model if number is None else f"{model} after change {number}"
         raise ObjectConflict(
-            f"{storage.uri}/{name}: expected the pointer of {expected}, got that of {pointer.model} after"
-            f" change {pointer.number}. Find out who wrote it, and remove it."
+            f"{storage.uri}/{name}: expected the pointer of {expected}, got the pointer of {pointer.model}"
+            f" after change {pointer.number}. Remove the copied object."
         )
     return pointer

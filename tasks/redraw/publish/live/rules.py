@@ -33,8 +33,8 @@ def apply_change(pointer: LivePointer, change: PointerChange, *, older: bool = F
     """
     if change.version in pointer.pruning and change.kind not in {"unlabel", "unpin"}:
         raise VersionNotFound(
-            f"{live_name(pointer.model)}: expected a version that stays, got {change.version}, which is being"
-            " pruned. Choose another one."
+            f"{live_name(pointer.model)}: version {change.version} is being pruned, so it cannot be"
+            " changed. Choose another version."
         )
     live = pointer.version
     older = older or (live is not None and trained_before(change.version, live))
@@ -52,14 +52,13 @@ def _demand_reasons(pointer: LivePointer, change: PointerChange, *, older: bool)
     rejected = pointer.rejected.get(str(change.version))
     if rejected is not None and not change.allow_rejected:
         raise VersionRejected(
-            f"{live_name(pointer.model)}: expected a version that nobody rolled back from, got"
-            f" {change.version}, which was rejected: {rejected}. Choose another one, or give"
-            " --allow-rejected REASON."
+            f"{live_name(pointer.model)}: version {change.version} was rejected by a roll-back: {rejected}."
+            " Choose another version, or add --allow-rejected REASON."
         )
     if older and change.kind != "rollback" and not change.allow_older:
         raise OlderThanLive(
-            f"{live_name(pointer.model)}: expected a version trained no earlier than the live"
-            f" {pointer.version}, got {change.version}. Choose a newer one, or say why with --allow-older."
+            f"{live_name(pointer.model)}: version {change.version} was trained before the live version"
+            f" {pointer.version}. Choose a newer version, or add --allow-older REASON."
         )
 
 
@@ -81,8 +80,8 @@ def _why(change: PointerChange) -> str:
 def _label(pointer: LivePointer, change: PointerChange) -> _Fields:
     if pointer.version is None:
         raise VersionNotFound(
-            f"{live_name(pointer.model)}: expected a live version next to which {change.label} is served, got"
-            " none. Make a version live first."
+            f"{live_name(pointer.model)}: the label {change.label} needs a live version, and there is none."
+            " Make a version live first: redraw live --set VERSION."
         )
     return {"labels": {**pointer.labels, change.label: change.version}}
 

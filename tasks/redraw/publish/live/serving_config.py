@@ -40,8 +40,8 @@ def write_serving_config(storage: Storage, model: str, pointer: Callable[[], Liv
         except (AlreadyThere, Changed):
             pause()
     raise StorageUnavailable(
-        f"{storage.uri}/{names[0]}: expected to change it and its deployments, got another writer's on each"
-        " time. Find out who keeps moving the pointer, and run it again."
+        f"{storage.uri}/{names[0]}: could not write it and the deployment files, because another process"
+        " changed the pointer on every try. Wait until that process ends, then run the same command again."
     )
 
 
@@ -109,8 +109,8 @@ def _read_config(storage: Storage, model: str) -> ModelServerConfig:
         text_format.Parse(storage.read(name) or b"", config)
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
         raise InvalidRecord(
-            f"{storage.uri}/{name}: expected TensorFlow Serving's ModelServerConfig as text, got {err}."
-            f" Write it again: redraw live --model {model} --set the live version."
+            f"{storage.uri}/{name}: expected TensorFlow Serving's ModelServerConfig as text, got {err}. To"
+            f" write the file again, set the live version again: redraw live --model {model} --set VERSION."
         ) from err
     return config
 

@@ -106,9 +106,9 @@ def move_pointer(
         write_serving_config(storage, model, lambda: read_pointer(storage, model))
     except StorageError as err:
         raise type(err)(
-            f"{storage.uri}/{model}: version {pointer.version} is live, but models.config could not follow,"
-            f" or a deployment file next to it: {err} Servers that read these files keep their version"
-            " until the next 'redraw live'; a mirror follows the pointer."
+            f"{storage.uri}/{model}: version {pointer.version} is live, but models.config or a deployment"
+            f" file next to it could not be written: {err} Servers that read these files keep the old"
+            f" version. Run 'redraw live --set {pointer.version}' again."
         ) from err
     _logger.info("%s/%s: %s; before it %s", storage.uri, model, _format_labels(pointer), pointer.previous)
     return pointer
@@ -180,8 +180,8 @@ def _version_before(request: LiveRequest, storage: Storage, pointer: LivePointer
         raise _unexpected_live(storage, pointer, request.from_version)
     if pointer.previous is None:
         raise VersionNotFound(
-            f"{storage.uri}/{live_name(pointer.model)}: expected a version that was live before, got none."
-            " Name the version with --set."
+            f"{storage.uri}/{live_name(pointer.model)}: no other version was live before. Name the version"
+            " with --set VERSION."
         )
     return pointer.previous
 
@@ -189,7 +189,8 @@ def _version_before(request: LiveRequest, storage: Storage, pointer: LivePointer
 def _unexpected_live(storage: Storage, pointer: LivePointer, leaves: int | None) -> ObjectConflict:
     return ObjectConflict(
         f"{storage.uri}/{live_name(pointer.model)}: expected the live version {leaves}, got"
-        f" {pointer.version}: somebody has moved it. Look at the history, and say which version to leave."
+        f" {pointer.version}: the live version was changed in the meantime. Look at the history with"
+        " 'redraw live', then set --from to the version to leave."
     )
 
 

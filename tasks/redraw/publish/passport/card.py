@@ -42,7 +42,7 @@ def encode_card(
     return f"---\n{encode_yaml(_front_matter(release, description))}---\n\n# {escape_markdown(title)}\n{text}"
 
 
-_UNSAID = "The definition does not say.\n"
+_UNSAID = "Not stated in the definition.\n"
 
 
 def _text(text: str) -> str:
@@ -77,8 +77,8 @@ def _front_matter(release: Release, description: Description) -> Mapping[str, Ya
 def _facts(release: Release, description: Description) -> str:
     checkpoint = release.checkpoint
     rows = {
-        "Owner": description.owner or "the definition does not say",
-        "License": description.license or "the definition does not say",
+        "Owner": description.owner or "not stated in the definition",
+        "License": description.license or "not stated in the definition",
         "Served from": release.uri,
         "Digest of all files": release.digest,
         "Size": f"{release.size_bytes:,} bytes",

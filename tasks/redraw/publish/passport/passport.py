@@ -73,7 +73,7 @@ def write_passport(request: PassportRequest) -> Passport:
             write_atomically(out / name, content)
     except OSError as err:
         raise InvalidRequest(
-            f"passport request: out: expected a folder to write to, got {err}. Name another one."
+            f"passport request: out: cannot write to this folder: {err}. Name another folder."
         ) from err
     _logger.info("wrote the passport of %s to %s", release.uri, out)
     return Passport(model=model, version=version, uri=release.uri, out=str(out), files=_digests(contents))

@@ -48,13 +48,13 @@ def plan_prune(
         if request.keep_days is not None and _days_since(release, written_at) <= request.keep_days:
             reasons.append(f"pushed in the last {request.keep_days:g} days")
         if release.version in served and not reasons:
-            reasons.append("models.config names it, though live.json does not")
+            reasons.append("named by models.config, but not by live.json")
         unfinished = release.version in pointer.pruning
         if reasons and not unfinished:
             kept[str(release.version)] = "; ".join(reasons)
         else:
             # If a stopped prune is run again with the same rules, it gives the same reasons.
-            why = "a prune of it was stopped" if reasons else _rule(request)
+            why = "an earlier prune of this version was interrupted" if reasons else _rule(request)
             removed.append(PrunedVersion(version=release.version, size_bytes=release.size_bytes, reason=why))
     removed.extend(_tombstoned(pointer, releases))
     newest = tuple(release.version for release in standing[: max(1, request.keep or 0)])

@@ -96,8 +96,8 @@ def _prepare(storage: Storage, pointer: LivePointer, request: PruneRequest) -> _
         prepared = _planned(storage, pointer, facts, request)
     if prepared is None:
         raise ObjectConflict(
-            f"{storage.uri}/{pointer.model}/releases: expected release records unchanged while they are read,"
-            " got changes by others. Find out who changes them, and run it again."
+            f"{storage.uri}/{pointer.model}/releases: release records changed while they were being read."
+            " Wait until other commands for this model end, then run the same command again."
         )
     return prepared
 
@@ -156,9 +156,9 @@ def _demand_never_live(
     if witnesses := sorted(served | {version for version in live_before if version is not None}):
         source = "models.config" if served else "a release record"
         raise ObjectConflict(
-            f"{storage.uri}/{live_name(model)}: expected the live pointer, for {source} names version"
-            f" {witnesses[-1]} as live, got none. Nothing is removed: find out which version is served, and"
-            f" make it live again: redraw live --model {model} --set VERSION."
+            f"{storage.uri}/{live_name(model)}: the live pointer is missing, although {source} names"
+            f" version {witnesses[-1]} as live. Nothing was removed. Restore the pointer first: redraw"
+            f" recover --model {model} --apply."
         )
 
 

@@ -94,8 +94,8 @@ class Removal:
             size = sum(size for size, _ in self.early)
             until = datetime.fromtimestamp(max(until for _, until in self.early), UTC)
             notes.append(
-                f"{size} bytes are paid for until {until:%Y-%m-%dT%H:%M:%SZ} at the latest, removed or not:"
-                " their storage class has a minimum age"
+                f"{size} bytes are billed until {until:%Y-%m-%dT%H:%M:%SZ} at the latest, even if they are"
+                " removed: their storage class has a minimum storage duration"
             )
         if applied and removed:
             with contextlib.suppress(StorageError):  # no permission, no notes
@@ -120,7 +120,7 @@ class Removal:
         try:
             self._say_pruned(pruned)
         except StorageForbidden as err:
-            self.kept[pruned.version] = f"its release record cannot be replaced: {err}"
+            self.kept[pruned.version] = f"the release record cannot be replaced: {err}"
 
     def _say_pruned(self, version: PrunedVersion) -> None:
         name = release_name(self.model, version.version)
@@ -142,8 +142,8 @@ class Removal:
             pause()
             stored = None
         raise StorageUnavailable(
-            f"{self.storage.uri}/{name}: expected to change it, got another writer's change on each try."
-            " Find out who changes it, and run it again."
+            f"{self.storage.uri}/{name}: could not change the object, because another process changed it on"
+            " every try. Wait until that process ends, then run the same command again."
         )
 
     def _buried(self, release: Release, generation: int) -> None:

@@ -60,8 +60,8 @@ def _demand_not_pruned(storage: Storage, claim: Claim) -> None:
     if release is not None and release.pruned is not None:
         empty_folders(storage, [f"{version_folder(claim.model, claim.version)}/"])
         raise ObjectConflict(
-            f"{release.uri}: expected a version to complete, got one that {release.pruned.by} pruned while it"
-            " was pushed. Push it again: it gets the next revision."
+            f"{release.uri}: {release.pruned.by} pruned this version while it was being pushed. Push the"
+            " export again: it gets the next revision."
         )
 
 

@@ -129,7 +129,7 @@ def read_export(request: PushRequest) -> ExportedModel:
     export = request.saved_model
     if isinstance(export, Uri):
         where = export.with_ending(".json")
-        content = _demand_content(where, "the record that export writes next to the SavedModel")
+        content = _demand_content(where, "the record that 'redraw export' writes next to the SavedModel")
         export = replace(ExportedModel.from_text(content, where), uri=export)
     _demand_model(request.model, export.model, f"export {export.uri}")
     return export
@@ -145,7 +145,7 @@ def _read_report(request: PushRequest) -> ValidationReport:
     where = "report"
     if isinstance(report, Uri):
         where = f"report {report}"
-        content = _demand_content(report, "the report that validate writes")
+        content = _demand_content(report, "the report that 'redraw validate' writes")
         report = ValidationReport.from_text(content, report)
     _demand_model(request.model, report.model, where)
     return report
@@ -155,8 +155,8 @@ def _demand_validated(export: ExportedModel, report: ValidationReport) -> None:
     """Demand that the report is of this export, and that every check passed."""
     if report.digest != export.digest:
         raise NotValidated(
-            f"{export.uri}: expected a report of its digest {export.digest}, got one of {report.digest}."
-            " Validate this export."
+            f"{export.uri}: expected a report of this export (digest {export.digest}), got a report of"
+            f" digest {report.digest}. Validate this export: redraw validate."
         )
     failed = [check.name for check in report.checks if check.status == "failed"]
     if failed or not report.passed:
@@ -170,12 +170,12 @@ def _demand_validated(export: ExportedModel, report: ValidationReport) -> None:
 def _demand_content(uri: Uri, what: str) -> bytes:
     content = read_uri(uri)
     if content is None:
-        raise InvalidRecord(f"{uri}: expected {what}, got no such file. Correct the path.")
+        raise InvalidRecord(f"{uri}: expected {what}, found no such file. Correct the path.")
     return content
 
 
 def _demand_model(expected: str, actual: str, where: str) -> None:
     if expected != actual:
         raise InvalidRecord(
-            f"{where}: expected model {expected!r}, got {actual!r}. Push it under its own model's name."
+            f"{where}: expected model {expected!r}, got {actual!r}. Set the model to {actual!r}."
         )

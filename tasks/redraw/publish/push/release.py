@@ -126,8 +126,8 @@ def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
             storage.replace(name, encode_record(restored), generation)
             return restored
     raise StorageUnavailable(
-        f"{storage.uri}/{name}: expected it unchanged while it was read, got a change by somebody else."
-        " Find out who, and run it again."
+        f"{storage.uri}/{name}: the object changed while it was being read. Wait until other commands for"
+        " this model end, then run the same command again."
     )
 
 

@@ -86,7 +86,9 @@ def open_source(export: ExportedModel, report: ValidationReport) -> Iterator[Sou
             folder = stack.enter_context(scratch_folder("push", export.size_bytes))
             download_tree(open_storage(export.uri), "", folder)
         if not folder.is_dir():
-            raise InvalidRecord(f"{export.uri}: expected a SavedModel's folder, got none. Export it again.")
+            raise InvalidRecord(
+                f"{export.uri}: expected the folder of a SavedModel, found none. Export again."
+            )
         files = _listed_files(export, folder) or scan_tree(folder).files
         _demand_digest(export, files)
         yield _Folder(files, {file.name: file.path for file in files})
@@ -107,8 +109,8 @@ class _Folder:
             create_or_match(storage, name, file, path)
         except FileAltered as err:
             raise NotValidated(
-                f"{path}: expected {file.size} bytes with SHA-256 {file.sha256}, as exported and"
-                f" validated, got {err}. It was altered since: export and validate again."
+                f"{path}: expected {file.size} bytes with SHA-256 {file.sha256}, as exported and validated,"
+                f" got {err}. The file was changed since. Export and validate again."
             ) from err
 
     def streams(self, files: Sequence[ListedFile]) -> int:
@@ -180,7 +182,7 @@ def _listed_files(export: ExportedModel, folder: Path) -> tuple[TreeFile, ...] |
         if sizes.get(name) != expected:
             raise NotValidated(
                 f"{export.uri}/{name}: expected {_bytes(expected)}, as exported, got"
-                f" {_bytes(sizes.get(name))}. It was altered since: export and validate again."
+                f" {_bytes(sizes.get(name))}. The file was changed since. Export and validate again."
             )
     return tuple(
         TreeFile(name=name, size=file.size, crc32c=file.crc32c, sha256=file.sha256, path=folder / name)
@@ -191,15 +193,15 @@ def _listed_files(export: ExportedModel, folder: Path) -> tuple[TreeFile, ...] |
 def _demand_digest(export: ExportedModel, files: Sequence[ListedFile]) -> None:
     if (digest := digest_of(files)) != export.digest:
         raise NotValidated(
-            f"{export.uri}: expected files with the digest {export.digest}, as exported, got"
-            f" {digest}. They were altered since: export and validate again."
+            f"{export.uri}: expected files with the digest {export.digest}, as exported, got {digest}. The"
+            " files were changed since. Export and validate again."
         )
 
 
 def _replaced(uri: str, expected: str, actual: str) -> NotValidated:
     return NotValidated(
-        f"{uri}: expected {expected}, as validated, got {actual}. Somebody wrote there since:"
-        " find out who, and validate again."
+        f"{uri}: expected {expected}, as validated, got {actual}. The object was changed since. Validate"
+        " again."
     )
 
 

@@ -90,8 +90,8 @@ def claim_version(storage: Storage, claim: Claim, trained_at: str) -> Claim:
         except AlreadyThere:  # another push created it: look for the next place
             continue
     raise ObjectConflict(
-        f"{storage.uri}/{claim.model}: expected a free version for a checkpoint trained at {trained_at}, got"
-        " none: other exports of that second took them. Train again, or push elsewhere."
+        f"{storage.uri}/{claim.model}: no free version number for a checkpoint trained at {trained_at}:"
+        " other exports of the same second have them all. Train again, or push to another bucket."
     )
 
 
@@ -152,8 +152,8 @@ def _parsed(trained_at: str) -> datetime:
         return datetime.strptime(trained_at, _FORM).replace(tzinfo=UTC)
     except ValueError as err:
         raise InvalidRecord(
-            f"checkpoint's trained_at: expected a time in UTC as YYYY-MM-DDTHH:MM:SSZ, got {trained_at!r}."
-            " Put the checkpoint into the catalogue again."
+            "checkpoint's trained_at: expected a time in UTC in the form YYYY-MM-DDTHH:MM:SSZ, got"
+            f" {trained_at!r}. Put the checkpoint into the catalogue again."
         ) from err
 
 
@@ -162,7 +162,7 @@ def _demand_past(trained_at: str) -> None:
     now = datetime.now(UTC)
     if _parsed(trained_at) > now + _AHEAD:
         raise InvalidRecord(
-            f"checkpoint's trained_at: expected a time that is at most a day ahead of now, {now:{_FORM}}, got"
-            f" {trained_at}. Correct the clock of the machine that trained it, or the time that it was"
-            " adopted with."
+            f"checkpoint's trained_at: expected a time at most one day after now ({now:{_FORM}}), got"
+            f" {trained_at}. Correct the clock of the machine that trained the checkpoint, or adopt the"
+            " checkpoint again with the right --trained-at."
         )

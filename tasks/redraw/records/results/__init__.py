@@ -1,7 +1,5 @@
 """Records that read-only commands print; standard library only."""
 
-from __future__ import annotations
-
 from redraw.records.results.answers import Answer as Answer
 from redraw.records.results.answers import AnsweredTensor as AnsweredTensor
 from redraw.records.results.answers import ExampleRequest as ExampleRequest

@@ -87,10 +87,9 @@ def demand_allowed(graph: ServingGraph, declared: Callable[[], Collection[str]] 
     if problems:
         more = len(problems) - _MOST_NAMED
         raise OperationsRefused(
-            "expected operations that compute and touch nothing outside of the model, got: "
+            "the model is not loaded, because it has operations that reach outside of the model: "
             + "; ".join(problems[:_MOST_NAMED])
             + (f"; and {more} more" if more > 0 else "")
-            + ". It was not loaded"
         )
 
 
@@ -143,7 +142,7 @@ def _running_parts(graph: ServingGraph) -> Iterator[tuple[str, Subgraph]]:
     for name, subgraph in graph.answering.items():
         yield f"signature {name!r}", subgraph
     yield "the initialization", graph.initializing
-    yield "the restoring", graph.restoring
+    yield "the restore function", graph.restoring
 
 
 def _refusal(
@@ -175,7 +174,7 @@ def _group_of(graph: ServingGraph, node: NodeDef) -> OpGroup | None:
     if node.op in graph.arguments:  # a call of a function of the library, which is checked itself
         return None
     if read_releases().newest(node.op) is None:
-        return OpGroup.plain("unknown", "is none of TensorFlow's own")
+        return OpGroup.plain("unknown", "is not one of TensorFlow's own operations")
     if _harmful_value(node):
         return OpGroup.plain("file", "reads or writes a file")
     if (host := runs_on_host(node.op)) is not None:
@@ -210,4 +209,4 @@ def _asset_problems(graph: ServingGraph) -> Iterable[str]:
     for asset in graph.meta.asset_file_def:
         path = PurePosixPath(asset.filename)
         if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in asset.filename:
-            yield f"asset {asset.filename!r} is no file of the model's folder of assets"
+            yield f"asset {asset.filename!r} is not a file in the model's folder of assets"

@@ -38,13 +38,13 @@ def _group(name: str, reason: str, pattern: str) -> OpGroup:
 _GROUPS = (
     _group(
         "queue",
-        "takes its input from a queue",
+        "reads a queue",
         "Queue|^Barrier|^(Map|OrderedMap)?(Stage|Unstage)|"
         "^(Ordered)?Map(Clear|IncompleteSize|Peek|Size)$|^Stage(Clear|Peek|Size)$|^RecordInput$",
     ),
     _group(
         "iterator",
-        "takes its input from an input pipeline",
+        "reads an input pipeline",
         "Dataset|Iterator|MemoryCache",
     ),
     _group(
@@ -69,7 +69,7 @@ _GROUPS = (
     ),
     _group(
         "random",
-        "draws at random",
+        "draws random numbers",
         "Random(?!Get)|Multinomial|TruncatedNormal|CandidateSampler|^NonDeterministicInts$|^Rng|"
         "RngBitGenerator|SampleDistortedBoundingBox|^Stateful(Uniform|StandardNormal)|"
         "^StatelessShuffle$|^Skipgram$|^NegTrain$|SeedGenerator",
@@ -81,7 +81,7 @@ _GROUPS = (
     ),
     _group(
         "update",
-        "changes a variable or a table by being asked",
+        "changes a variable or a table with each request",
         "^Assign(?!VariableXla)|^Resource(StridedSlice|Scatter)|^Scatter(?!Nd$|NdNonAliasing)|"
         "CountUpTo$|^LookupTable(Insert|Import|Remove)|^InitializeTable|^DestroyResourceOp$",
     ),
@@ -91,7 +91,7 @@ _GROUPS = (
 _HOST = (
     _group(
         "Python",
-        "calls Python, which no server has",
+        "calls Python code, which no server can run",
         "PyFunc",
     ),
     _group(
@@ -105,13 +105,13 @@ _HOST = (
     ),
     _group(
         "socket",
-        "speaks to other processes",
+        "communicates with other processes",
         "^Rpc|^_?(Host)?(Send|Recv)$|^Collective|^Nccl|^RemoteCall$|DataService|^RegisterDataset|"
         "^Copy(Host)?$|^Debug(Identity|NumericSummary|NanCount)",
     ),
     _group(
         "machine",
-        "ends the process, or needs code or hardware that is not TensorFlow's own",
+        "ends the process, or needs code or hardware that TensorFlow does not include",
         "^Abort$|^XlaCustomCall|^TfLiteSubgraphExecute$|^MlirPassthroughOp$|T[Pp][Uu]|^DTensor|(In|Out)feed",
     ),
 )
@@ -170,7 +170,7 @@ _ANSWERING = frozenset(
     }
 )
 _ANSWERING_KINDS = re.compile("^TensorArray(?!Grad)|^BoostedTrees(EnsembleResourceHandleOp|Predict)$")
-_STATE = _group("state", "keeps a state from request to request", "")
+_STATE = _group("state", "keeps state from request to request", "")
 
 
 def find_group(op: str, *, stateful: bool) -> OpGroup | None:

@@ -141,7 +141,7 @@ def parse_meta_graphs(content: bytes, path: str | Path) -> list[MetaGraphDef]:
         parsed = parse_message(SavedModel, content)
         return [MetaGraphDef.FromString(graph.SerializeToString()) for graph in parsed.meta_graphs]
     except (MalformedError, DecodeError) as err:
-        raise MalformedError("a SavedModel", "bytes that are none").found_in(path) from err
+        raise MalformedError("a SavedModel", "bytes that cannot be parsed").found_in(path) from err
 
 
 def is_stateful(op: str) -> bool:

@@ -43,7 +43,7 @@ def call_number(name: str, *arguments: object) -> int:
     numbers = _NUMBERS[name]
     if isinstance(numbers, tuple):
         if MACHINE not in _MACHINES:
-            raise OSError(f"the number of {name} on {MACHINE} is not known")
+            raise OSError(f"the system call number of {name} on {MACHINE} is unknown")
         numbers = numbers[_MACHINES.index(MACHINE)]
     return call("syscall", ctypes.c_long(numbers), *arguments)
 

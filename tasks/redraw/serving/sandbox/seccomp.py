@@ -79,7 +79,7 @@ def filter_calls() -> str:
         OSError: The kernel has no such filters, or the machine's call numbers are unknown.
     """
     if MACHINE not in _ARCHITECTURES:
-        raise OSError(errno.ENOSYS, f"the system calls of {MACHINE} are not known")
+        raise OSError(errno.ENOSYS, f"the system calls of {MACHINE} are unknown")
     instructions = [_Instruction(*line) for line in _lines()]
     program = (_Instruction * len(instructions))(*instructions)
     prctl(_SET_SECCOMP, _FILTER, ctypes.byref(_Program(len(program), program)))

@@ -152,8 +152,8 @@ class _Flattener:
     def _add_operation(self, node: Any, place: _Place) -> Operation:
         if len(self.operations) >= _MOST_OPERATIONS:
             raise CannotRun(
-                f"the graph has more than {_MOST_OPERATIONS} operations once its functions are opened up",
-                "Call fewer functions out of functions.",
+                f"the graph has more than {_MOST_OPERATIONS} operations when function calls are inlined",
+                "Use fewer nested tf.functions.",
             )
         computes = node.op not in _NO_COMPUTATION and not self._is_call(node)
         op_type = node.op if computes or (not place.top and node.name in self._inputs) else ""

@@ -45,8 +45,8 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
     if isinstance(definition, RecordedDefinition):
         return _graph_of([_read_recorded_step(definition)], (), tuple(definition.inputs))
     if lacking := definition.lacks("training_data", "evaluation_data", "loss"):
-        why = f"the definition only exports: it has no {', '.join(lacking)}, and so no training graph"
-        raise CannotRun(why, "Add what is missing.", excused=why)
+        why = f"the definition only exports: without {', '.join(lacking)} there is no training graph"
+        raise CannotRun(why, f"Add {', '.join(lacking)} to the definition.", excused=why)
     try:
         batches = batches_of(definition, "training_data")
         features, labels = batches.element_spec
@@ -63,8 +63,9 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
         if interrupted(err):
             raise
         raise CannotRun(
-            f"the training graph cannot be drawn: {type(err).__name__}: {_last_line(err)}",
-            "Make the definition's training data reachable from here, or waive the check.",
+            f"the training graph cannot be built: {type(err).__name__}: {_last_line(err)}",
+            "Make the definition's training data readable from this machine, or waive the check: --waive"
+            " graphs-compared=REASON.",
         ) from err
 
 

@@ -133,7 +133,9 @@ class _Shard:
             for entry, piece in pieces:
                 if piece.offset < at or piece.offset + piece.size > shard.size:
                     problem = (
-                        "another tensor has a part of its bytes" if piece.offset < at else "is cut short"
+                        "another tensor uses some of the same bytes"
+                        if piece.offset < at
+                        else "the file is cut off"
                     )
                     self._reading.damaged[entry.key] = f"{self._name}: {problem}"
                     continue
@@ -173,7 +175,7 @@ class _Shard:
             block = shard.read(start, min(_BLOCK, end - start))
             if not block:
                 raise OSError(
-                    f"{self._path}: expected {shard.size} bytes, it ended at {start} while being read."
+                    f"{self._path}: expected {shard.size} bytes, but the file ended after {start} bytes."
                 )
             self._sha256.update(block)
             start += len(block)

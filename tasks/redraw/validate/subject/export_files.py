@@ -119,7 +119,9 @@ class ExportFiles:
         except (InvalidRecord, ValueError, TypeError, KeyError, AttributeError):
             complete = False
         if not complete:
-            raise CannotRun(f"{uri} is no restore ledger of this version of Redraw", "Export again.")
+            raise CannotRun(
+                f"{uri} is not a restore ledger that this version of Redraw can read", "Export again."
+            )
         return ledger
 
     @cached_property
@@ -137,7 +139,7 @@ class ExportFiles:
             return join_parts(open_checkpoint(uri), shapes)
         except (CheckpointError, StorageError) as err:
             raise CannotRun(
-                f"the checkpoint cannot be read: {err}", "Name a checkpoint that exists and is whole."
+                f"the checkpoint cannot be read: {err}", "Name an existing, undamaged checkpoint."
             ) from err
 
     @cached_property

@@ -42,8 +42,8 @@ def read_exported(request: ValidateRequest) -> ExportedModel:
         content = read_uri(uri)
         if content is None:
             raise InvalidRecord(
-                f"{uri}: expected the record that export writes next to {exported}, got no such file."
-                " Export again."
+                f"{uri}: expected the record that 'redraw export' writes next to {exported}, found no such"
+                " file. Export again."
             )
         exported = ExportedModel.from_text(content, uri)
     if exported.model != request.model:

@@ -27,8 +27,8 @@ def demand_memory(what: str, weights: int) -> None:
     needed = weights * _PER_BYTE + _OVERHEAD
     if available is not None and available < needed:
         raise CannotRun(
-            f"{what} takes {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are left",
-            "Validate where there is more, or waive the check by its name: --waive CHECK=REASON.",
+            f"{what} takes {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are free",
+            "Validate on a machine with more memory, or waive the check: --waive CHECK=REASON.",
         )
 
 

@@ -49,8 +49,8 @@ class NetworkReference:
         except (AssertionError, ValueError) as err:
             first_line = one_line(str(err).partition("\n")[0])
             raise CheckpointMismatch(
-                f"{prefix}: expected {self._weights} weights of this definition's network,"
-                f" got: {first_line}. Name another checkpoint, or use the definition that trained it."
+                f"{prefix}: expected {self._weights} weights of this definition's network, got:"
+                f" {first_line}. Name another checkpoint, or use the definition that trained this one."
             ) from err
         if self._trained is not self._network:
             copy_weights(self._trained, self._network)
@@ -76,7 +76,9 @@ class NetworkReference:
                 lambda features: self._definition.serve(self._network, signature, features),
                 input_signature=[tensors],
             )
-        with running_user_code(method_of(self._definition, f"serve, signature {signature!r}, asked here,")):
+        with running_user_code(
+            method_of(self._definition, f"serve, signature {signature!r}, called for comparison,")
+        ):
             features = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
             return {name: value.numpy() for name, value in self._serving[signature](features).items()}
 
@@ -100,8 +102,8 @@ def _demand_fit(name: str, variable: Any, value: np.ndarray) -> None:
     got = f"{value.dtype.name} {list(value.shape)}"
     if want.replace("string", "object") != got:
         raise CheckpointMismatch(
-            f"variable {name!r}: expected its ledger's tensor to be {want}, got {got}."
-            " Validate with the definition that the export was made of."
+            f"variable {name!r}: expected {want} from the tensor that the restore ledger names, got {got}."
+            " Validate with the definition that the export was made from."
         )
 
 

@@ -78,8 +78,8 @@ class LedgerTensors:
             return None
         if key not in self._source.entries:
             raise CheckpointMismatch(
-                f"{self._uri}: expected the tensor {key!r} of the ledger, got none."
-                " Validate with the checkpoint that the export was made of."
+                f"{self._uri}: expected the tensor {key!r}, which the restore ledger names, found none."
+                " Validate with the checkpoint that the export was made from."
             )
         return self._source.read_array(key)
 

@@ -68,15 +68,17 @@ class SessionReference:
                     self._session.run(part.initializer, feed)
                 except ValueError as err:
                     raise CheckpointMismatch(
-                        f"variable {name!r}: expected what its ledger's tensor holds to fit, got: {err}."
-                        " Validate with the definition that the export was made of."
+                        f"variable {name!r}: the tensor that the restore ledger names does not fit: {err}."
+                        " Validate with the definition that the export was made from."
                     ) from err
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Output name to answers."""
         drawn = self._drawn[signature]
         feed = {drawn.inputs[name]: value for name, value in inputs.items()}
-        with running_user_code(method_of(self._definition, f"serve, signature {signature!r}, asked here,")):
+        with running_user_code(
+            method_of(self._definition, f"serve, signature {signature!r}, called for comparison,")
+        ):
             answers: dict[str, np.ndarray] = self._session.run(dict(drawn.outputs), feed)
         return answers
 

@@ -226,7 +226,9 @@ class Subject(ExportFiles):
     @cached_property
     def _live_answers(self) -> Answers:
         if self.live_served is None:
-            raise CannotRun("there is no live version", "Compare with one: --against gs://BUCKET.")
+            raise CannotRun(
+                "there is no live version", "To compare with a live version, add --against gs://BUCKET."
+            )
         return self._ask(self.live_served, self.held_out_examples)
 
     def metrics_of_draw(self, random: np.random.Generator) -> tuple[Mapping[str, float], Mapping[str, float]]:

@@ -21,7 +21,7 @@ def test_read_varint_that_was_encoded_gives_the_number(value: int, before: bytes
     [
         (b"", "the end of the data"),
         (b"\x80\x80", "the end of the data"),
-        (b"\x80" * 11, "one that goes on"),
+        (b"\x80" * 11, "got more bytes"),
         (b"\xff" * 9 + b"\x02", "of 64 bits"),
     ],
 )

@@ -22,7 +22,8 @@ from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.table import FOOTER_SIZE, TRAILER_SIZE, read_table
 from redraw.checkpoint.bundle.table_writer import encode_table
 from redraw.checkpoint.bundle.writer import BundleWriter
-from redraw.checkpoint.objects.object_graph import classify_tensors, read_object_graph, variables_by_path
+from redraw.checkpoint.objects.object_graph import read_object_graph, variables_by_path
+from redraw.checkpoint.objects.roles import classify_tensors
 from redraw.errors import CheckpointCorrupt
 
 CASES = int(os.environ.get("REDRAW_FUZZ_CASES", "1500"))

@@ -43,5 +43,5 @@ def test_parse_message_with_fields_unknown_here_keeps_them(tf: Any) -> None:
 
 
 def test_parse_bytes_that_are_no_message_says_which_one() -> None:
-    with pytest.raises(MalformedError, match="expected a BundleEntryProto message, got 3 bytes"):
+    with pytest.raises(MalformedError, match="expected a BundleEntryProto protocol buffer, got 3 bytes"):
         parse_message(BundleEntryProto, b"\xff\xff\xff")

@@ -49,5 +49,5 @@ def test_find_prefix_of_index_without_data_fails(bundle: TensorBundle, tmp_path:
     for path in bundle.shard_paths:
         path.unlink()
     for given in (tmp_path, tmp_path / "ckpt-3"):
-        with pytest.raises(CheckpointCorrupt, match="found only an index"):
+        with pytest.raises(CheckpointCorrupt, match="found only the index file"):
             find_bundle_prefix(given)

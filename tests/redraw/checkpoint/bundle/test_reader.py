@@ -204,7 +204,7 @@ def test_verify_reports_every_byte_as_progress(bundle: TensorBundle) -> None:
 
 
 def test_open_absent_checkpoint_says_what_to_give(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointNotFound, match=r"none\.index, found no such file.*Give the prefix"):
+    with pytest.raises(CheckpointNotFound, match=r"none\.index, found no such file.*Name the prefix"):
         TensorBundle(tmp_path / "none")
 
 

@@ -67,3 +67,4 @@ def test_check_cover_of_many_partitioned_axes_is_refused_at_once() -> None:
         check_cover((2,) * 60, boxes)
     with pytest.raises(MalformedError, match="at most 8 partitioned dimensions"):
         check_cover((2,) * 9, [(starts, (1,) * 9) for starts in itertools.product((0, 1), repeat=9)])
+    check_cover((2,) * 8, [(starts, (1,) * 8) for starts in itertools.product((0, 1), repeat=8)])

@@ -137,6 +137,8 @@ def with_magic(content: bytes) -> bytes:
 
 GOOD = table(block(entry(0, b"a"), entry(0, b"b")))
 ENDLESS = b"\xff" * 200
+# Where the last block has to end, before its type and checksum.
+ROOM = len(GOOD) - FOOTER_SIZE - 5
 DAMAGED = {
     "empty": (b"", "at least 48 bytes"),
     "no_footer": (GOOD[:30], "at least 48 bytes"),
@@ -152,6 +154,10 @@ DAMAGED = {
     "index_of_huge_size": (
         GOOD[:-FOOTER_SIZE] + with_magic((b"\0" + encode_varint(1 << 62) + b"\0\x08").ljust(40, b"\0")),
         "to end by",
+    ),
+    "block_that_ends_in_the_footer": (
+        GOOD[:-FOOTER_SIZE] + with_magic((encode_varint(ROOM - 4) + b"\x05\0\x08").ljust(40, b"\0")),
+        f"to end by {ROOM}, got 5 bytes at {ROOM - 4}",
     ),
     "flipped_bit": (bytes([GOOD[0] ^ 1]) + GOOD[1:], "the checksum"),
     "unknown_compression": (table(block(entry(0, b"a")), kind=2), "compression 2"),

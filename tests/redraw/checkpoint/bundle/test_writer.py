@@ -118,12 +118,12 @@ def test_write_slices_that_leave_a_gap_fails_and_leaves_nothing(tmp_path: Path) 
 def test_write_slice_of_another_tensor_fails(tmp_path: Path) -> None:
     writer = BundleWriter(tmp_path / "ckpt")
     writer.add_slice("p", (4, 2), (0, 0), np.zeros((2, 2)))
-    with pytest.raises(CheckpointMismatch, match="expected a slice of what the others"):
+    with pytest.raises(CheckpointMismatch, match="expected all slices to name the same"):
         writer.add_slice("p", (5, 2), (2, 0), np.zeros((3, 2)))
-    with pytest.raises(CheckpointMismatch, match="expected a slice of what the others"):
+    with pytest.raises(CheckpointMismatch, match="expected all slices to name the same"):
         writer.add_slice("p", (4, 2), (2, 0), np.zeros((2, 2), np.int32))
     writer.add_array("q", np.zeros((4, 2)))
-    with pytest.raises(CheckpointMismatch, match="expected a slice of what the others"):
+    with pytest.raises(CheckpointMismatch, match="expected all slices to name the same"):
         writer.add_slice("q", (4, 2), (0, 0), np.zeros((2, 2)))
     writer.discard()
 
@@ -255,7 +255,7 @@ def test_add_key_twice_fails(tmp_path: Path) -> None:
     writer = BundleWriter(tmp_path / "ckpt")
     writer.add_array("w", np.float32(1))
     for key in ("w", ""):
-        with pytest.raises(ValueError, match="a new key"):
+        with pytest.raises(ValueError, match="a non-empty key"):
             writer.add_array(key, np.float32(2))
     writer.discard()
 

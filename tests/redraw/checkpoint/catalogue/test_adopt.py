@@ -86,7 +86,7 @@ def test_adopt_from_a_bucket_into_a_bucket_records_the_same(
 def test_adopt_without_recursion_stays_in_the_folder(year_of_checkpoints: Year, tmp_path: Path) -> None:
     report = adopt(year_of_checkpoints.folder / "estimator", tmp_path)
     assert [c.step for c in report.adopted] == [30, 40, 50]
-    with pytest.raises(CheckpointNotFound, match="found none.* look --recursive"):
+    with pytest.raises(CheckpointNotFound, match="found none.* add --recursive"):
         adopt(year_of_checkpoints.folder, tmp_path / "other")
 
 
@@ -105,10 +105,10 @@ def damage_middle(path: Path) -> None:
     ("name", "damage", "reason"),
     [
         ("estimator/model.ckpt-40.data-00000-of-00001", damage_middle, "checksum|crc32c"),
-        ("estimator/model.ckpt-40.data-00000-of-00001", Path.unlink, "found only an index"),
-        ("estimator/model.ckpt-40.index", Path.unlink, "expected an index next to the data"),
+        ("estimator/model.ckpt-40.data-00000-of-00001", Path.unlink, "found only the index file"),
+        ("estimator/model.ckpt-40.index", Path.unlink, "expected an .index file next to the data files"),
         ("estimator/model.ckpt-40.index", lambda path: os.truncate(path, 30), "model.ckpt-40.index"),
-        ("keras/net.keras", lambda path: os.truncate(path, 0), "expected an HDF5 file or an archive"),
+        ("keras/net.keras", lambda path: os.truncate(path, 0), "expected a Keras archive"),
         ("keras/net.keras", lambda path: os.truncate(path, 900), "net.keras"),
     ],
 )
@@ -127,7 +127,7 @@ def test_adopt_with_a_broken_one_lists_it_and_takes_the_rest(
 def test_adopt_nothing_but_broken_ones_is_refused(tmp_path: Path) -> None:
     write_bundle(tmp_path / "run" / "ckpt-1", 1)
     (tmp_path / "run" / "ckpt-1.index").unlink()
-    with pytest.raises(CheckpointCorrupt, match="got 1 that cannot: .*an index next to the data"):
+    with pytest.raises(CheckpointCorrupt, match="only damaged ones .1.: .*an .index file next to the data"):
         adopt(tmp_path / "run", tmp_path / "catalogue")
 
 
@@ -158,7 +158,7 @@ def test_adopt_passes_over_the_weights_of_a_saved_model(tmp_path: Path) -> None:
 def test_adopt_with_a_given_time_asks_no_file(tmp_path: Path) -> None:
     write_bundle(tmp_path / "run" / "ckpt-1", 1)
     (tmp_path / "run" / "checkpoint").write_text("damaged {")
-    with pytest.raises(CheckpointCorrupt, match="expected a text with model_checkpoint_path"):
+    with pytest.raises(CheckpointCorrupt, match="expected a text protocol buffer with model_checkpoint_path"):
         adopt(tmp_path / "run", tmp_path / "refused")
     report = adopt(tmp_path / "run", tmp_path / "catalogue", trained_at="2023-04-05T02:00:00+02:00")
     assert [c.trained_at for c in report.adopted] == ["2023-04-05T00:00:00Z"]

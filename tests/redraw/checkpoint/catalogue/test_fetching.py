@@ -86,7 +86,7 @@ def test_fetch_files_that_change_meanwhile_is_refused(
         return located
 
     monkeypatch.setattr(store, "locate_checkpoint", changing)
-    with pytest.raises(CheckpointCorrupt, match=r"ckpt\.data-00000-of-00001: expected the file as it was"):
+    with pytest.raises(CheckpointCorrupt, match=r"ckpt\.data-00000-of-00001: the file was replaced"):
         fetch_files(Uri(f"{bucket}/ckpt"), tmp_path / "here")
 
 

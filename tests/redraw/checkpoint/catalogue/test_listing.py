@@ -69,7 +69,7 @@ def test_list_of_an_empty_catalogue_is_empty(tmp_path: Path) -> None:
 
 def test_list_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InvalidName, match="file: expected the folder of a catalogue, got a file"):
+    with pytest.raises(InvalidName, match="file: expected a catalogue .a folder., got a file"):
         list_catalogue(CheckpointsRequest(model="digits", catalogue=f"{tmp_path}/file"))
 
 
@@ -114,9 +114,9 @@ def test_find_by_step_or_by_folder_gives_the_record(three: list[Checkpoint], tmp
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("100", "expected one checkpoint 100, got 100-0123456789ab of .*, 100-23456789abcd of"),
-        ("20", "expected one checkpoint 20, got none"),
-        ("../200", "expected STEP or STEP-DIGEST"),
+        ("100", "expected exactly one checkpoint 100, found 100-0123456789ab of .*, 100-23456789abcd of"),
+        ("20", "expected exactly one checkpoint 20, found none"),
+        ("../200", "expected a checkpoint's name STEP or STEP-DIGEST"),
     ],
 )
 def test_find_by_a_name_of_none_or_several_says_what_there_is(
@@ -139,6 +139,19 @@ def test_select_without_a_run_looks_across_runs(
     choice: dict[str, Any], expected: int, three: list[Checkpoint], tmp_path: Path
 ) -> None:
     assert choose(tmp_path, **choice) == three[expected]
+
+
+@pytest.mark.parametrize("metric", ["error", "average_error"])
+def test_select_best_of_records_of_which_only_the_last_says_that_lower_is_better(
+    metric: str, tmp_path: Path
+) -> None:
+    """The records are read in the order of their steps; of equal values the newer weights are chosen."""
+    put(tmp_path, 100, "0123456789abcdef", "2024-01-01T00:00:00Z", metrics={metric: 0.5})
+    put(tmp_path, 200, "123456789abcdef0", "2024-02-01T00:00:00Z", metrics={metric: 0.1})
+    best = put(tmp_path, 300, "23456789abcdef01", "2024-03-01T00:00:00Z", metrics={metric: 0.1})
+    said: dict[str, Any] = {"metrics": {metric: 0.3}, "lower_is_better": ("error",)}
+    put(tmp_path, 400, "3456789abcdef012", "2024-04-01T00:00:00Z", **said)
+    assert choose(tmp_path, best=metric) == best
 
 
 def test_select_best_across_runs_with_an_unknown_metric_lists_the_known(
@@ -186,5 +199,7 @@ def test_find_record_in_a_bucket_goes_by_where_it_lies_unless_its_files_are_on_s
     if prefix:  # its files were copied with it
         assert find_record(Uri(folder)) == dataclasses.replace(record, uri=Uri(folder))
     else:
-        with pytest.raises(InvalidRecord, match="in a bucket, got /old/catalogue/digits/100-abc"):
+        with pytest.raises(
+            InvalidRecord, match="in a bucket, got the local path /old/catalogue/digits/100-abc"
+        ):
             find_record(Uri(folder))

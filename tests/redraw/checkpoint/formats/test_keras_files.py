@@ -117,7 +117,7 @@ def test_open_file_that_points_to_another_is_refused(kind: str, tmp_path: Path) 
             layout = h5py.VirtualLayout((16,), "f4")
             layout[:] = h5py.VirtualSource(str(secret), "x", (16,))
             group.create_virtual_dataset("0", layout)
-    with pytest.raises(CheckpointMismatch, match="'layers/dense/vars/0': .* a pointer to another file"):
+    with pytest.raises(CheckpointMismatch, match="'layers/dense/vars/0': .* a link to another file"):
         open_checkpoint(path)
 
 

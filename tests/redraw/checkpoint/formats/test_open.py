@@ -13,7 +13,7 @@ import pytest
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
-from redraw.checkpoint.objects.object_graph import Role, classify_tensors
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound
 
 

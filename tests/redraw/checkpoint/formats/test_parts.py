@@ -12,8 +12,7 @@ from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.checkpoint.formats.parts import find_joined, join_parts
 from redraw.checkpoint.formats.source import open_checkpoint
-from redraw.checkpoint.objects.object_graph import classify_tensors
-from redraw.checkpoint.objects.roles import Role
+from redraw.checkpoint.objects.roles import Role, classify_tensors
 
 VALUE = np.arange(28, dtype=np.float32).reshape(7, 4)
 

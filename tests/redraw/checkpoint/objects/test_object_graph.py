@@ -11,14 +11,9 @@ import pytest
 from redraw.checkpoint.bundle.messages import TrackableObjectGraph
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.writer import BundleWriter
-from redraw.checkpoint.objects.object_graph import (
-    ObjectGraph,
-    Role,
-    classify_tensors,
-    read_object_graph,
-    variables_by_path,
-    variables_from,
-)
+from redraw.checkpoint.objects.object_graph import read_object_graph, variables_by_path, variables_from
+from redraw.checkpoint.objects.roles import Role, classify_tensors
+from redraw.checkpoint.objects.trackable import ObjectGraph
 from redraw.errors import CheckpointCorrupt
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -164,7 +159,7 @@ def test_read_graph_that_leads_nowhere_fails(tmp_path: Path, change: Callable[[A
     change(graph)
     with BundleWriter(tmp_path / "ckpt") as writer:
         writer.add_array(GRAPH, np.array(graph.SerializeToString(), object))
-    with pytest.raises(CheckpointCorrupt, match=f"{GRAPH}.*an object of 0 to 0, got number"):
+    with pytest.raises(CheckpointCorrupt, match=f"{GRAPH}.*an object number from 0 to 0, got"):
         read_object_graph(TensorBundle(tmp_path / "ckpt"))
 
 

@@ -1,4 +1,4 @@
-"""What tensors are there for whose checkpoint knows them only by name."""
+"""What tensors are there for, by their names or by the objects of their checkpoint."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import pytest
 
 from redraw.checkpoint.bundle.entries import TensorEntry
 from redraw.checkpoint.objects.roles import Role, classify_tensors
+from redraw.checkpoint.objects.trackable import ObjectGraph
+from tests.redraw.checkpoint.objects.trees import Tree, graph_of, variable
 
-WEIGHTS = {"dnn/kernel": (4, 3), "dnn/bias": (3,), "bn/moving_mean": (3,), "w": (7,)}
+WEIGHTS: dict[str, tuple[int, ...]] = {
+    "dnn/kernel": (4, 3),
+    "dnn/bias": (3,),
+    "bn/moving_mean": (3,),
+    "w": (7,),
+}
 
 
 def role_of(key: str, shape: tuple[int, ...], dtype: str = "float32") -> Role:
@@ -15,11 +22,12 @@ def role_of(key: str, shape: tuple[int, ...], dtype: str = "float32") -> Role:
     forms = {name: (form, "float32") for name, form in WEIGHTS.items()} | {key: (shape, dtype)}
     if key.endswith(":0"):
         forms = {f"{name.removesuffix(':0')}:0": form for name, form in forms.items()}
-    entries = {
-        name: TensorEntry(key=name, dtype=held, shape=form, shard=0, offset=0, size=0, crc32c=0)
-        for name, (form, held) in forms.items()
-    }
+    entries = {name: entry_of(name, form, held) for name, (form, held) in forms.items()}
     return classify_tensors(entries, None)[key]
+
+
+def entry_of(name: str, shape: tuple[int, ...] = (), dtype: str = "float32") -> TensorEntry:
+    return TensorEntry(key=name, dtype=dtype, shape=shape, shard=0, offset=0, size=0, crc32c=0)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +86,65 @@ def test_classify_tensor_named_after_a_variable_is_its_slot(key: str, shape: tup
 )
 def test_classify_by_name(key: str, shape: tuple[int, ...], dtype: str, role: Role) -> None:
     assert role_of(key, shape, dtype) is role
+
+
+KERNEL, SHADOW = "kernel", "shadow kernel"
+TRACKED: Tree = {
+    "_variables": {"0": "iterations", "1": KERNEL, "2": "momentum"},
+    "_trainable_variables": {"0": KERNEL, "1": "only trained"},
+    "_iterations": "iterations",
+    "_learning_rate": "learning rate",
+    "_model_variables_moving_average": {"0": "moved"},
+    "more": {"inner": "scale"},
+}
+TRAINING: Tree = {
+    "model": {
+        "layer": {"kernel": KERNEL, "seed_generator": {"state": "seed", "inner": {"more": "seed of seeds"}}},
+        "noise": {"state": variable("state", "noise/seed_generator_state")},
+        "old": variable("old", "net/kernel/ExponentialMovingAverage"),
+        "_metrics": {"0": {"total": "total", "kernel": KERNEL}},
+        "optimizer": TRACKED,
+    },
+    "step": "step",
+    "save_counter": "saves",
+    "ema": {"kernel": SHADOW, "metrics": {"0": "total of the shadow"}, "step": "step"},
+    "net": {"step": "a step of its own", "ema": {"kernel": "no shadow"}},
+}
+ROLES = {
+    Role.MODEL_WEIGHT: {KERNEL, "only trained", "a step of its own", "no shadow"},
+    Role.MOVING_AVERAGE: {"moved", SHADOW, "old"},
+    Role.SLOT_VARIABLE: {"momentum"},
+    Role.OPTIMIZER: {"iterations", "learning rate", "scale"},
+    Role.STEP: {"step"},
+    Role.METRIC: {"total", "total of the shadow"},
+    Role.RANDOM_SEED: {"seed", "seed of seeds", "state"},
+    Role.OBJECT_GRAPH: {"_CHECKPOINTABLE_OBJECT_GRAPH"},
+    Role.OTHER: {"saves", "of no object"},
+}
+
+
+def roles_of(graph: ObjectGraph) -> dict[Role, set[str]]:
+    keys = [key for keys in ROLES.values() for key in keys]
+    found = classify_tensors({key: entry_of(key) for key in keys}, graph)
+    assert [*found] == keys
+    return {role: {key for key, its in found.items() if its is role} for role in Role}
+
+
+def test_classify_by_objects_gives_a_shared_variable_the_first_of_its_roles() -> None:
+    assert roles_of(graph_of(TRAINING)) == ROLES
+
+
+def test_classify_an_optimizer_of_any_attribute_by_what_it_holds() -> None:
+    """Without a part of what an optimizer of Keras 3 has, an object of the model's is a layer."""
+    trainer = {**TRAINING, "model": {**TRAINING["model"], "optimizer": {}, "trainer": TRACKED}}
+    assert roles_of(graph_of(trainer)) == ROLES
+    part = {name: item for name, item in TRACKED.items() if name != "_iterations"}
+    layer = {**TRAINING, "model": {**TRAINING["model"], "optimizer": {}, "trainer": part}}
+    weights = {"only trained", "iterations", "momentum", "learning rate", "moved", "scale"}
+    assert roles_of(graph_of(layer))[Role.MODEL_WEIGHT] == ROLES[Role.MODEL_WEIGHT] | weights
+
+
+def test_classify_without_any_object_gives_no_role() -> None:
+    assert roles_of(ObjectGraph(nodes=()))[Role.OTHER] == {
+        key for role, keys in ROLES.items() for key in keys if role is not Role.OBJECT_GRAPH
+    }

@@ -2,35 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 
 from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
-
-Tree = Mapping[str, Any]
-
-
-def graph_of(tree: Tree) -> ObjectGraph:
-    """Objects by the attributes that hold them; a string is a variable with that key."""
-    nodes: list[ObjectNode | None] = []
-    known: dict[int, int] = {}
-
-    def add(item: Tree | str) -> int:
-        if id(item) in known:
-            return known[id(item)]
-        number = len(nodes)
-        known[id(item)] = number
-        nodes.append(None)
-        children = () if isinstance(item, str) else tuple((name, add(held)) for name, held in item.items())
-        tensors = (SavedTensor(VARIABLE_VALUE, item, item),) if isinstance(item, str) else ()
-        nodes[number] = ObjectNode(children=children, tensors=tensors, slot_variables=())
-        return number
-
-    add(tree)
-    return ObjectGraph(nodes=tuple(node for node in nodes if node is not None))
+from tests.redraw.checkpoint.objects.trees import Tree, graph_of
 
 
 def dense(name: str) -> Tree:

@@ -46,12 +46,12 @@ UNLIKE = {
     "fewer": (
         "        w = [tf.Variable([[0.5]]) for _ in range(2 if mode is Mode.TRAIN else 1)]\n"
         "        return features @ w[-1]\n",
-        "got none for 'Variable'",
+        "got no variable for 'Variable'",
     ),
     "more": (
         "        w = [tf.Variable([[0.5]], name='w') for _ in range(1 if mode is Mode.TRAIN else 2)]\n"
         "        return features @ w[-1]\n",
-        "got another one, 'w'",
+        "got a new variable 'w'",
     ),
 }
 

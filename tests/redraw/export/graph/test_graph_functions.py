@@ -231,7 +231,7 @@ def serve(self, network, signature, inputs):
             "def graph(self, mode, features):\n"
             "    own = tf.compat.v1.Variable(1.0, collections=['mine'])\n"
             "    return own * tf.ones([tf.size(features['word']), 1])",
-            "outside of it",
+            "outside of the collection",
         ),
         (
             "def graph(self, mode, features):\n"
@@ -244,7 +244,7 @@ def serve(self, network, signature, inputs):
             "    tf.compat.v1.add_to_collection('asset_filepaths', f := tf.constant('/no/such/file'))\n"
             "    answers = super().serve(n, s, i)\n"
             "    return answers if s != 'nearest' else {'word': answers['word'] + tf.io.read_file(f)}",
-            "expected the constant path of a file, got /no/such/file",
+            "expected a constant path of an existing file, got /no/such/file",
         ),
     ],
 )

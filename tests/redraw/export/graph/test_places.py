@@ -72,13 +72,7 @@ def ask(network: keras.Model) -> WeightsRequest:
     wanted: Any = [tf.TensorSpec(tuple(v.shape), v.dtype, name) for name, v in variables.items()]
     return WeightsRequest(
         variables=[_Named(spec) for spec in wanted],
-        structure_places=places.by_structure,
-        saved_places=places.in_keras_files,
-        former_places=places.in_keras_2_files,
-        object_places=places.by_object,
-        order_places=places.by_order,
-        former_orders=places.by_old_orders,
-        own_names=places.own_names,
+        places=places,
     )
 
 

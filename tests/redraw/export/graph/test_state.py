@@ -61,7 +61,7 @@ def outside(kind: str) -> Callable[[Any], Any]:
 
 @pytest.mark.parametrize("kind", ["string", "integer", "table", "changing", "made-in-serve"])
 def test_draw_table_that_the_network_does_not_hold_is_refused(kind: str) -> None:
-    with pytest.raises(InvalidDefinition, match="that the network does not hold"):
+    with pytest.raises(InvalidDefinition, match="that the network does not track"):
         draw_graph(Words(outside(kind)))
 
 
@@ -190,7 +190,7 @@ class Holder(tf.Module):
     ("draw", "message"),
     [
         (lambda: scaled(trainable=True), "scale/gain.*add_weight"),
-        (hidden, "Make each layer that holds them an attribute"),
+        (hidden, "Assign each layer that holds them to an attribute"),
     ],
 )
 def test_demand_trainable_weights_that_training_would_lose_are_refused(
@@ -252,7 +252,7 @@ def test_read_declared_variable_after_drawing_is_refused() -> None:
     from redraw.export.graph.declared import Declarations
 
     network: Any = draw_network(Rows(lambda: scaled(trainable=False)), Mode.SERVE, Declarations().in_force())
-    with pytest.raises(InvalidDefinition, match="got a read afterwards"), contextlib.suppress(TypeError):
+    with pytest.raises(InvalidDefinition, match="got a read outside of both"), contextlib.suppress(TypeError):
         network.get_layer("dense").kernel.numpy()
     network.get_layer("dense").kernel.assign(np.ones([4, 1], np.float32))
     assert network.get_layer("dense").kernel.numpy().sum() == 4

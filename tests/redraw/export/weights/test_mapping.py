@@ -19,6 +19,7 @@ import tensorflow as tf
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.errors import CheckpointMismatch
+from redraw.export.graph.drawn import Places
 from redraw.export.graph.places import find_places
 from redraw.export.weights.ledger import Ledger
 from redraw.export.weights.mapping import map_checkpoint
@@ -40,8 +41,7 @@ def ask(network: Any, **more: Any) -> WeightsRequest:
     return WeightsRequest(
         variables=[Variable(n, v.dtype.name, tuple(v.shape)) for n, v in variables.items()],
         known_by="name" if known_by_own_names(network) else "path",
-        structure_places=places.by_structure,
-        saved_places=places.in_keras_files,
+        places=Places(by_structure=places.by_structure, in_keras_files=places.in_keras_files),
         **more,
     )
 
@@ -306,7 +306,7 @@ def test_map_two_objects_that_fit_is_refused_until_one_is_named(tmp_path: Path) 
 def test_map_weights_outside_of_the_model_are_named(tmp_path: Path) -> None:
     tf.train.Checkpoint(model=Line(1.0), head=Line(2.0)).write(str(tmp_path / "ckpt"))
     with pytest.raises(
-        CheckpointMismatch, match=r"weights that no served variable takes: head/offset/.*\(2 in all\)"
+        CheckpointMismatch, match=r"weights that the served model does not use: head/offset/.*\(2 in all\)"
     ):
         map_checkpoint(ask(Line(0.0)), open_checkpoint(tmp_path / "ckpt"))
 
@@ -347,3 +347,45 @@ def test_map_unreached_and_training_only_are_dropped_by_their_rules(tmp_path: Pa
         "aux/w": "training only",
         "idle": "reached by no signature",
     }
+
+
+@pytest.mark.parametrize(
+    ("saved", "served", "found_by"),
+    [
+        ("net/{}/kernel", "net/{}/kernel", "name"),
+        ("net/{}/kernel", "{}/kernel", "name without the model's"),
+        ("{}/kernel", "net/{}/kernel", "name without the model's"),
+        ("net/{}/kernel", "other/{}/kernel", "name without the model's"),
+        ("net/{}/kernel:0", "{}/kernel", "name without the model's"),
+        # Of names of two parts, the first is a layer's.
+        ("net/kernel{}", "other/kernel{}", ""),
+        # And what not all names share is no model's.
+        ("{}/inner/kernel", "inner/kernel{}", ""),
+    ],
+)
+def test_map_names_with_or_without_the_model_s(
+    saved: str, served: str, found_by: str, tmp_path: Path
+) -> None:
+    value = np.zeros(2, np.float32)
+    path = write_names(tmp_path / "ckpt", **{saved.format(layer): value for layer in ("a", "b")})
+    wanted = ask_for({served.format(layer): (2,) for layer in ("a", "b")})
+    if not found_by:
+        with pytest.raises(CheckpointMismatch, match="expected its value in the checkpoint, got none"):
+            map_checkpoint(wanted, open_checkpoint(path))
+        return
+    ledger = map_checkpoint(wanted, open_checkpoint(path))
+    assert ledger.found_by == found_by
+    assert {entry.variable: entry.key for entry in ledger.served} == {
+        served.format(layer): saved.format(layer) for layer in ("a", "b")
+    }
+
+
+@pytest.mark.parametrize(("count", "said"), [(5, "w4 (5 in all). Add the layers"), (6, "w4 … (6 in all, ")])
+def test_map_many_weights_that_nothing_takes_names_the_first_five(
+    count: int, said: str, tmp_path: Path
+) -> None:
+    value = np.zeros(2, np.float32)
+    path = write_names(tmp_path / "ckpt", served=value, **{f"w{number}": value for number in range(count)})
+    with pytest.raises(CheckpointMismatch) as refused:
+        map_checkpoint(ask_for({"served": (2,)}), open_checkpoint(path))
+    assert f"that the served model does not use: w0, w1, w2, w3, {said}" in str(refused.value)

@@ -57,9 +57,7 @@ def build(*, order: tuple[str, ...] = ("b", "a"), frozen: str = "") -> keras.Mod
 
 def drawn(model: keras.Model) -> DrawnGraph:
     places = find_places(model, weights_by_name(model))
-    return DrawnGraph(
-        meta_graph=None, variables=(), saved_places=places.in_keras_files, trained=places.trained
-    )
+    return DrawnGraph(meta_graph=None, variables=(), places=places)
 
 
 def save(model: keras.Model, optimizer: Any, path: Path) -> Path:
@@ -189,7 +187,7 @@ def test_export_averages_of_a_keras_file_serves_those_that_keras_restores(
     exported = export_model(request)
     assert exported.checkpoint.averages
     ledger = json.loads(Path(exported.ledger_uri).read_text())
-    assert ledger["found_by"].startswith("moving average by layer's name")
+    assert ledger["found_by"].startswith("moving average of layer's name")
     averaged = {row["variable"] for row in ledger["served"] if row["key"].startswith("optimizer/vars/")}
     assert averaged == set(keras_3_files.averages)
     bundle = TensorBundle(Path(exported.uri) / "variables" / "variables")

@@ -39,7 +39,7 @@ def write(folder: Path, *averages: str) -> Path:
 def test_map_average_of_no_weight_is_refused_with_the_nearest(scope: str, tmp_path: Path) -> None:
     prefix = write(tmp_path, f"body/w{EMA}", f"{scope}{EMA}")
     with pytest.raises(
-        CheckpointMismatch, match=f"average '{scope}{EMA}'.*the nearest weight without one is head/w"
+        CheckpointMismatch, match=f"average '{scope}{EMA}'.*nearest weight without an average: head/w"
     ):
         map_checkpoint(WeightsRequest(variables=VARIABLES, weights="average"), open_checkpoint(prefix))
     raw = map_checkpoint(WeightsRequest(variables=VARIABLES), open_checkpoint(prefix))
@@ -51,7 +51,7 @@ def test_map_average_between_counted_weights_names_none(tmp_path: Path) -> None:
     with BundleWriter(tmp_path / "model.ckpt", durable=False) as writer:
         for name in sorted([*(tower.name for tower in towers), f"tower_1/w{EMA}", f"tower_3/w{EMA}"]):
             writer.add_array(name, np.zeros(2, np.float32))
-    with pytest.raises(CheckpointMismatch, match="the nearest weight without one is none for sure"):
+    with pytest.raises(CheckpointMismatch, match="nearest weight without an average: none that is certain"):
         map_checkpoint(
             WeightsRequest(variables=towers, weights="average"), open_checkpoint(tmp_path / "model.ckpt")
         )

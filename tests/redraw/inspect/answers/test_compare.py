@@ -163,7 +163,7 @@ def test_compare_json_lines_by_fields_inputs_and_labels(compare: Compare, tmp_pa
         changed = sum(a != b for t, a, b in zip(texts, new, old, strict=True) if len(t) % 2 == odd)
         assert (by_country[country].rows, by_country[country].changed["topic"]) == (12, changed)
     assert len([row for row in found.slices if row.by == "text"]) == 24
-    assert "no request has 'absent' to sort rows by" in found.left_out
+    assert "no request has 'absent' to group rows by" in found.left_out
     assert found.metrics[0].metrics[0].here == pytest.approx(new.count("billing") / 24)
 
 
@@ -204,7 +204,9 @@ def test_compare_a_log_that_is_refused_throughout_is_not_searched_row_by_row(
     records = [{"signature_name": "pairs", "inputs": {"x": [pair]}} for pair in x]
     found = compare(lines(tmp_path / "x.jsonl", records))
     assert (found.rows, found.refused) == (100, 5_000)
-    assert any("rows asked with it" in text or "more lines like these" in text for text in found.left_out)
+    assert any(
+        "rows of the same request" in text or "more lines like these" in text for text in found.left_out
+    )
 
 
 def test_compare_labels_that_are_whole_numbers_in_some_batches_all_count(
@@ -220,9 +222,8 @@ def test_compare_labels_that_are_whole_numbers_in_some_batches_all_count(
     (metrics,) = found.metrics
     assert (metrics.labelled, metrics.measured) == (800, 800)
     assert metrics.metrics[0].here == pytest.approx(0.25)
-    assert "metrics of signature 'pairs': 1 rows whose labels have another form than the first" in (
-        found.left_out
-    )
+    note = "1 rows are left out, whose labels have another shape than the first row's"
+    assert f"metrics of signature 'pairs': {note}" in found.left_out
 
 
 def test_compare_truncated_tf_records_count_up_to_there(compare: Compare, tmp_path: Path) -> None:
@@ -230,7 +231,7 @@ def test_compare_truncated_tf_records_count_up_to_there(compare: Compare, tmp_pa
     path.write_bytes(path.read_bytes()[:-3])
     found = compare(path)
     assert found.rows == 4
-    assert "cut.tfrecord: after 4 whole records: expected a record of" in found.left_out[0]
+    assert "cut.tfrecord: after 4 intact records: expected a record of" in found.left_out[0]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +263,11 @@ def test_compare_without_a_tolerance_takes_that_of_the_definition(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.jsonl", b"", "got none: empty.jsonl: expected requests, got an empty file. Give others"),
+        (
+            "empty.jsonl",
+            b"",
+            "no request could be compared: empty.jsonl: expected requests, got an empty file. Name other",
+        ),
         ("old.jsonl", b'{"signature_name": "old", "inputs": [1]}\n', "1 requests for signature 'old'"),
         ("none.jsonl", None, "none.jsonl: expected a file of JSON lines or TFRecords, golden or held-out"),
     ],
@@ -358,7 +363,7 @@ def test_compare_record_that_cannot_be_written_is_printed_all_the_same(
     assert main(["compare-answers", *flags, *more]) == 1
     printed = capsys.readouterr()
     assert AnswerComparison.from_text(printed.out, "stdout").rows == 6
-    assert f"json {out}: expected a file that can be written, got" in printed.err
+    assert f"json {out}: cannot write this file:" in printed.err
 
 
 def test_compare_never_writes_its_record_over_another_file(compare: Compare, tmp_path: Path) -> None:

@@ -159,6 +159,34 @@ def test_tally_of_nothing_but_equal_answers_has_no_difference() -> None:
     assert found.examples == ()
 
 
+def test_tally_of_answers_that_do_not_fit_counts_their_rows_and_names_the_first() -> None:
+    batch = RequestBatch(source="log", signature="s", inputs={}, unit="row", numbers=np.arange(2, 4))
+    tally = OutputTally("s", "y", 0.01)
+    for other, here in (((2,), (2,)), ((3,), (4,)), ((5,), (6,)), ((1,), (1,))):
+        tally.add(batch, np.ones(here), np.ones(other))
+    found = tally.result()
+    assert (found.rows, found.changed, found.misfit) == (8, 4, "shape [4] instead of [3] (log row 2)")
+
+
+def test_tally_of_rows_of_several_values_takes_a_point_of_each_and_no_classes() -> None:
+    found = _added(([[1, 2], [3, 4], [5, 6]], [[1, 2], [3, 7], [5, 6]]), dtype=np.int64)  # type: ignore[list-item]
+    assert found.points == ((1, 1), (4, 7), (5, 5))
+    assert (found.classes, found.changed, found.largest) == ((), 1, 3.0)
+
+
+def test_tally_of_complex_numbers_has_figures_and_no_points() -> None:
+    found = _added(([1j, 2.0], [1j, 5.0]), dtype=np.complex64)  # type: ignore[list-item]
+    assert (found.changed, found.largest, found.points, found.classes) == (1, 3.0, (), ())
+
+
+def test_tally_of_whole_numbers_that_were_floats_has_no_classes() -> None:
+    batch = RequestBatch(source="log", signature="s", inputs={}, unit="row", numbers=np.arange(2))
+    for dtypes in ((np.int64, np.float64), (np.float64, np.int64)):
+        tally = OutputTally("s", "y", 0.01)
+        tally.add(batch, *(np.arange(2, dtype=dtype) for dtype in dtypes))
+        assert tally.result().classes == ()
+
+
 def test_tally_of_texts_has_no_figures() -> None:
     found = _added(([b"a", b"b"], [b"a", b"c"]), dtype=object)  # type: ignore[list-item]
     assert (found.largest, found.mean, found.quantiles, found.histogram, found.points) == (

@@ -38,6 +38,10 @@ SIGNATURES = {
     "tokens": Signature(
         inputs={"ids": TensorSpec("int64", (None, None))}, outputs={"y": TensorSpec("float32", (None,))}
     ),
+    "places": Signature(
+        inputs={"word": _TEXT, "at": TensorSpec("string", (None, 2))},
+        outputs={f"y{number}": TensorSpec("float32", (None,)) for number in range(5)},
+    ),
 }
 
 
@@ -53,14 +57,15 @@ BAD_LINES = {
     "[1]": "bad.jsonl: line 2: expected a JSON object with a request, got another value",
     '{"instances": [1]}': "line 2: input 'text': expected string [None], got 1",
     '{"instances": []}': "line 2: input 'text': expected a value for each row of the request, got 0 rows",
-    '{"inputs": {"text": "a"}}': "line 2: input 'text': expected a value for each row of the request, got no",
-    '{"inputs": {"word": ["a"], "other": ["b"]}}': "line 2: it has no input 'text', it has 'other', 'word'",
+    '{"inputs": {"text": "a"}}': "line 2: input 'text': expected a value for each row of the request, got"
+    " a value that is not a list",
+    '{"inputs": {"word": ["a"], "other": ["b"]}}': "line 2: the reference has no input for 'text', only",
     '{"signature_name": "pairs", "inputs": {"x": [[1.0]]}}': "line 2: input 'x': expected float32 [None, 2],"
     " got values of shape [1, 1]",
-    '{"instances": ["a"], "labels": {"topic": ["a", "b"]}}': "line 2: labels of 'topic': expected one for"
-    " each of 1 rows, got 2",
+    '{"instances": ["a"], "labels": {"topic": ["a", "b"]}}': "line 2: labels of 'topic': expected one label"
+    " for each of 1 rows, got 2",
     '{"signature_name": "tokens", "inputs": [[9007199254740993, 1.0]]}': "line 2: input 'ids': expected"
-    " int64, got float64 values that it cannot hold",
+    " int64, got float64 values that int64 cannot hold",
     '{"signature_name": "tokens", "inputs": [[NaN]]}': "line 2: input 'ids': expected int64, got float64",
     '{"signature_name": "tokens", "inputs": [[1e999]]}': "line 2: input 'ids': expected int64, got float64",
     '{"signature_name": "tokens", "inputs": [[18446744073709551615]]}': "expected int64, got uint64 values",
@@ -70,13 +75,22 @@ BAD_LINES = {
     '{"instances": [{"b64": "no base64!"}]}': "line 2: input 'text': expected string [None], got {'b64'",
     '{"instances": ["a"], "labels": {"topic": [{"x": 1}]}}': "line 2: label 'topic': expected string",
     "[" * 200_000: "line 2: expected a JSON object, got RecursionError",
-    '{"instances": ["a"], "labels": {"topic": [1, 2]}}': "line 2: labels of 'topic': expected one for each",
+    '{"instances": ["a"], "labels": {"topic": [1, 2]}}': "line 2: labels of 'topic': expected one label",
+    '{"instances": ["a"], "labels": {"word": ["a"]}}': "labels: expected names of outputs, got 'word'",
+    '{"signature_name": "pairs", "inputs": [[1, 2]], "labels": ["a"]}': "label 'y': expected numbers, got 'a",
+    '{"signature_name": "pairs", "inputs": [[1, 2], [3, 4]], "labels": [[1], [2, 3]]}': "line 2: label 'y':"
+    " expected values of the same shape, got lists of different lengths",
+    '{"signature_name": "tokens", "inputs": [1]}': "line 2: input 'ids': expected int64 [None, None], got"
+    " values of shape [1]",
+    '{"signature_name": "places", "inputs": {"word": ["a", "b"], "at": [["c", "d"]]}}': "line 2: input 'at':"
+    " expected a value for each row of the request, got 1 rows",
+    '{"signature_name": 7, "instances": ["a"]}': "line 2: signature_name: expected a text, got 7",
     '{"signature_name": "pairs", "inputs": [[1, 2]], "labels": [[0.5, '
     + "9" * 400
     + "]]}": "line 2: label 'y': expected numbers, got [0.5, 999",
     '{"signature_name": "tokens", "inputs": [[' + "9" * 400 + "]]}": "line 2: input 'ids': expected int64",
-    '{"signature_name": "old", "instances": ["a"]}': "bad.jsonl: 1 requests for signature 'old', which the"
-    " versions do not have in common",
+    '{"signature_name": "old", "instances": ["a"]}': "bad.jsonl: 1 requests for signature 'old', which not"
+    " both versions have",
 }
 
 
@@ -104,15 +118,22 @@ def read_bytes(path: Path, content: bytes) -> tuple[list[RequestBatch], list[str
 @pytest.mark.parametrize(
     ("content", "got"),
     [
-        (gzip.compress(GOOD * 99), "a file that is compressed with gzip or zlib: decompress it"),
-        (zlib.compress(GOOD * 99), "a file that is compressed with gzip or zlib: decompress it"),
-        (bz2.compress(GOOD * 99), "a file that is compressed with bzip2: decompress it"),
-        (lzma.compress(GOOD * 99), "a file that is compressed with xz: decompress it"),
-        (b"\x28\xb5\x2f\xfd\0", "a file that is compressed with zstandard: decompress it"),
+        (gzip.compress(GOOD * 99), "a file that is compressed with gzip or zlib. Decompress the file"),
+        *(
+            (
+                zlib.compress(GOOD * 99, level),
+                "a file that is compressed with gzip or zlib. Decompress the file",
+            )
+            for level in (1, 6, 9)
+        ),
+        (b"PK\x03\x04", "a file that is compressed with zip. Decompress the file"),
+        (bz2.compress(GOOD * 99), "a file that is compressed with bzip2. Decompress the file"),
+        (lzma.compress(GOOD * 99), "a file that is compressed with xz. Decompress the file"),
+        (b"\x28\xb5\x2f\xfd\0", "a file that is compressed with zstandard. Decompress the file"),
         (b"\x14" + bytes(7) + b"crc?" + bytes(20), "damaged or other data"),
         (GOOD.decode().encode("utf-16"), "damaged or other data"),
     ],
-    ids=["gzip", "zlib", "bzip2", "xz", "zstandard", "length", "utf-16"],
+    ids=["gzip", "zlib-1", "zlib-6", "zlib-9", "zip", "bzip2", "xz", "zstandard", "length", "utf-16"],
 )
 def test_batches_of_a_file_of_another_kind_are_none_and_it_is_said(
     content: bytes, got: str, tmp_path: Path
@@ -183,7 +204,7 @@ def test_batches_of_tf_records_go_on_as_far_as_they_are_whole(tmp_path: Path) ->
         "log: record 3: expected a predict_log",
         "log: record 4: expected a record of at most 67108864 bytes",
         "log: record 5: expected a predict_log",
-        f"log: after 6 whole records: expected a record with checksum {_crc(good, 1):#010x}",
+        f"log: after 6 intact records: expected a record with checksum {_crc(good, 1):#010x}",
     ]
     assert "1 requests for signature 'old'" in next(iter(naming.notes))
 
@@ -203,7 +224,7 @@ def test_batches_of_truncated_tf_records_are_those_that_are_whole(left: int, tmp
     found, said = read_bytes(path, path.read_bytes()[: whole + (left if left > 0 else whole + left)])
     assert [batch.rows for batch in found] == [1]
     assert len(said) == 1
-    assert said[0].startswith("log: after 1 whole records: expected")
+    assert said[0].startswith("log: after 1 intact records: expected")
 
 
 @pytest.mark.parametrize(
@@ -297,7 +318,7 @@ def test_batches_keep_fields_and_labels_of_each_row(tmp_path: Path) -> None:
     records: list[Any] = [
         {"inputs": ["a", "b"], "country": "CH", "labels": {"topic": ["x", "y"]}},
         {"inputs": ["c", "d"], "country": ["DE", "FR"], "labels": ["z", "w"]},
-        {"inputs": ["e"], "labels": {"topic": "v"}},
+        {"inputs": ["e"], "labels": {"topic": "v"}, "country": ["CH", "DE"]},
         {"inputs": ["f"]},
     ]
     found, said = read(tmp_path / "rows.jsonl", records)
@@ -305,5 +326,71 @@ def test_batches_keep_fields_and_labels_of_each_row(tmp_path: Path) -> None:
     assert [batch.labels["topic"].tolist() for batch in found if batch.labels] == [
         [b"x", b"y", b"z", b"w", b"v"]
     ]
-    assert found[0].fields["country"] == ["CH", "CH", "DE", "FR", None]
+    # A list of other length is the value of each row.
+    assert found[0].fields["country"] == ["CH", "CH", "DE", "FR", ["CH", "DE"]]
+    assert found[1].fields["country"] == [None]
     assert [batch.inputs["text"].tolist() for batch in found if not batch.labels] == [[b"f"]]
+
+
+def test_batches_leave_out_signatures_that_are_not_compared_and_say_so_not_without_end(
+    tmp_path: Path,
+) -> None:
+    names = ["z", *(f"old-{number:02}" for number in range(16)), "old-00", "old-99", "z"]
+    found, said = read(
+        tmp_path / "log", [{"signature_name": name, "inputs": ["a"]} for name in names] + [{"inputs": ["b"]}]
+    )
+    assert [batch.inputs["text"].tolist() for batch in found] == [[b"b"]]
+    assert [text.removesuffix(", which not both versions have") for text in said] == [
+        f"log: {2 if number == 0 else 1} requests for signature 'old-{number:02}'" for number in range(8)
+    ]
+
+
+def test_batches_of_more_forms_than_may_wait_begin_with_the_oldest(tmp_path: Path) -> None:
+    """A form of rows is a signature with the outputs that have labels, of which there are 32 here."""
+    forms = [{f"y{bit}": [1.0] for bit in range(5) if number >> bit & 1} for number in range(17)]
+    records = [
+        {"signature_name": "places", "inputs": {"word": ["a"], "at": [["b", "c"]]}, "labels": labels}
+        for labels in [*forms, forms[1], forms[0]]
+    ]
+    found, said = read(tmp_path / "log", records)
+    assert not said
+    assert [batch.numbers.tolist() for batch in found] == [
+        [1],
+        [2, 18],
+        *([number] for number in range(3, 18)),
+        [19],
+    ]
+    assert [{*batch.labels} for batch in found] == [*({*labels} for labels in forms), set()]
+
+
+def test_models_of_records_are_counted_not_without_end_and_fields_of_lines_are_none(tmp_path: Path) -> None:
+    names = [*(f"model-{number}" for number in range(16)), "model-3", "more", "and-more", ""]
+    with tf.io.TFRecordWriter(str(tmp_path / "log")) as writer:
+        for name in names:
+            writer.write(_predicted("", name, ["a"]))  # no name of a signature: the default one
+    (tmp_path / "lines").write_text('{"instances": ["a"], "model": "ours"}\n')
+    counted = []
+    for name in ("log", "lines"):
+        log = LoggedRequests(tmp_path / name, name, Naming(OutsideReference(), SIGNATURES), [], Problems())
+        rows = sum(batch.rows for batch in log.batches(lambda: 256))
+        counted.append((rows, dict(log.models)))
+    expected = {**dict.fromkeys(names[:16], 1), "model-3": 2, "…": 2}
+    assert counted == [(20, expected), (1, {})]
+
+
+def test_batches_of_records_stack_texts_of_any_rank(tmp_path: Path) -> None:
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.model_spec.signature_name = "places"
+    log.predict_log.request.inputs["word"].CopyFrom(tf.make_tensor_proto(["a", "b"]))
+    log.predict_log.request.inputs["at"].CopyFrom(tf.make_tensor_proto([["c", "d"], ["e", "f"]]))
+    with tf.io.TFRecordWriter(str(tmp_path / "log")) as writer:
+        writer.write(log.SerializeToString())
+    (batch,) = read_bytes(tmp_path / "log", (tmp_path / "log").read_bytes())[0]
+    assert batch.inputs["word"].tolist() == [b"a", b"b"]
+    assert batch.inputs["at"].tolist() == [[b"c", b"d"], [b"e", b"f"]]
+
+
+def test_batches_of_lines_with_marks_of_other_files_are_read(tmp_path: Path) -> None:
+    """Files put together: the mark of the second stands in the middle."""
+    found, said = read_bytes(tmp_path / "log", GOOD + codecs.BOM_UTF8 + GOOD)
+    assert (found[0].numbers.tolist(), said) == ([1, 2], [])

@@ -44,7 +44,7 @@ def test_signature_of_the_reference_is_the_renamed_the_same_or_the_only_one() ->
         (_naming("good"), ["predict", "other"]),
         (_naming("good", "other"), ["predict"]),
     ):
-        with pytest.raises(Misfit, match="say which it is by signatures="):
+        with pytest.raises(Misfit, match="definition's reference: signatures="):
             naming.reference_signature("good", theirs)
 
 
@@ -53,15 +53,15 @@ def test_inputs_and_outputs_are_found_by_their_new_names_and_the_rest_is_noted()
     assert naming.inputs("good", {"a": 1, "z": 2, "more": 3}) == {"x": 1, "z": 2}
     assert naming.outputs("good", {"b": 1, "y": 2}) == {"y": 1}
     assert list(naming.notes) == [
-        "the reference's input 'more' is left out, for the export has none",
-        "the reference's output 'y' is left out, for the export has none",
+        "the reference's input 'more' is left out, because the export does not have it",
+        "the reference's output 'y' is left out, because the export does not have it",
     ]
     assert naming.outputs("good", {"b": 1}) == {"y": 1}
     assert len(naming.notes) == 2
     assert _naming("good").outputs("good", {UNNAMED: 1}) == {"y": 1}
-    with pytest.raises(Misfit, match="no input 'x', it has 'x', 'z'"):
+    with pytest.raises(Misfit, match="no input for 'x', only 'x', 'z'"):
         naming.inputs("good", {"x": 1, "z": 2})
-    with pytest.raises(Misfit, match="none of its outputs 'c', 'd' is one of 'y'"):
+    with pytest.raises(Misfit, match="none of the reference's outputs 'c', 'd' is one of 'y'"):
         _naming("good").outputs("good", {"c": 1, "d": 2})
 
 
@@ -71,7 +71,7 @@ def test_outputs_that_the_reference_lacks_are_noted_once_and_not_without_end() -
     naming = Naming(OutsideReference(uri="x"), {"good": Signature(inputs={"x": spec}, outputs=names)})
     assert naming.outputs("good", {"y0": 0, "y2": 2}) == {"y0": 0, "y2": 2}
     assert [*naming.notes] == [
-        f"output 'y{n}' is not compared, for the reference has none" for n in (1, *range(3, 10))
+        f"output 'y{n}' is not compared, because the reference does not have it" for n in (1, *range(3, 10))
     ]
     naming.note("another")
     assert len(naming.notes) == 8

@@ -69,9 +69,9 @@ def test_parse_takes_the_request_and_the_answer_of_either_form(tmp_path: Path) -
         ),
         (
             b'{"instances": [{"x": 1}, {"z": 1}], "outputs": [1]}',
-            "expected the same names in each of its instances",
+            "expected the same names in each of instances",
         ),
-        (b'{"instances": [{"x": 1}, 2], "outputs": [1]}', "expected the same names in each of its instances"),
+        (b'{"instances": [{"x": 1}, 2], "outputs": [1]}', "expected the same names in each of instances"),
         (b"{}", "expected inputs or instances, got nothing"),
     ):
         with pytest.raises(Misfit, match=got):

@@ -54,14 +54,15 @@ def test_read_exchanges_gives_each_row_a_name_and_goes_on_after_others(tmp_path:
     assert (found[1].inputs["x"].dtype, found[1].answers["y"].dtype) == (np.float32, np.int64)
     assert found[2].answers["y"].tolist() == [2.5]
     assert problems == [
-        "line 20: input 'z': expected a row for each of the first input's [1], got shape [2]",
-        "line 21: output 'y': expected a row for each of the first input's [1], got shape [2]",
-        "line 22: input 'x': expected a row for each of the first input's [], got shape []",
+        "line 20: input 'z': expected as many rows as the first input, [1], got shape [2]",
+        "line 21: output 'y': expected as many rows as the first input, [1], got shape [2]",
+        "line 22: input 'x': expected as many rows as the first input, [], got shape []",
         "line 23: expected outputs or predictions, got inputs, signature_name",
         "line 24: signature_name: expected a text, got 7",
     ]
     assert notes == [  # not without end
-        f"{2 if n == 0 else 1} records of signature 'old-{n:02}' are left out, for the definition has none"
+        f"{2 if n == 0 else 1} records of signature 'old-{n:02}' are left out, because the definition"
+        " lacks it"
         for n in range(8)
     ]
 

@@ -59,5 +59,5 @@ def test_change_is_the_next_number_and_copied(storage: Storage, copied: int | No
 
 def test_read_pointer_of_another_number_than_its_name_is_refused(storage: Storage) -> None:
     storage.create(numbered_live_name(MODEL, 8), encode_record(number(9)))
-    with pytest.raises(ObjectConflict, match="digits after change 8, got that of digits after change 9"):
+    with pytest.raises(ObjectConflict, match="digits after change 8, got the pointer of .* 9"):
         read_pointer(storage, MODEL)

@@ -68,7 +68,7 @@ def test_apply_the_history_again_gives_the_same_pointer(changes: list[PointerCha
 
 @pytest.mark.parametrize("kind", ["live", "rollback", "label", "pin"])
 def test_apply_what_keeps_a_version_that_is_being_pruned_is_refused(kind: PointerChangeKind) -> None:
-    with pytest.raises(VersionNotFound, match="2, which is being pruned"):
+    with pytest.raises(VersionNotFound, match="version 2 is being pruned"):
         apply_change(_PRUNING, _change(kind))
 
 

@@ -121,7 +121,7 @@ def test_live_set_again_mends_a_config_left_behind(bucket: str, versions: list[i
 def test_live_set_older_weights_is_refused(bucket: str, versions: list[int]) -> None:
     _live(bucket, versions[1])
     for reason in (None, " "):
-        with pytest.raises(OlderThanLive, match=f"{versions[1]}, got {versions[0]}"):
+        with pytest.raises(OlderThanLive, match=f"{versions[0]} was trained before .* {versions[1]}"):
             _live(bucket, versions[0], allow_older=reason)
     assert _live(bucket).version == versions[1]
 
@@ -150,7 +150,7 @@ def test_live_previous_goes_back_and_deletes_nothing(bucket: str, versions: list
 
 def test_live_previous_before_any_says_so(bucket: str, versions: list[int]) -> None:
     _live(bucket, versions[0])
-    with pytest.raises(VersionNotFound, match="expected a version that was live before, got none"):
+    with pytest.raises(VersionNotFound, match="no other version was live before"):
         _live(bucket, previous=True)
 
 
@@ -160,7 +160,7 @@ def test_live_previous_that_lost_an_object_is_refused(
     _live(bucket, versions[0])
     _live(bucket, versions[1])
     _bucket_request(gcs_server, bucket, f"digits/{versions[0]}/saved_model.pb", "-X", "DELETE")
-    with pytest.raises(ObjectConflict, match=r"saved_model\.pb: expected the 11 objects .* 1 fewer"):
+    with pytest.raises(ObjectConflict, match=r"saved_model\.pb: expected the 11 objects .* found 10"):
         _live(bucket, previous=True)
     assert _live(bucket).version == versions[1]
 
@@ -209,7 +209,7 @@ def test_live_previous_while_another_moves_on_is_refused(
     _live(bucket, versions[0])
     _live(bucket, versions[1])
     meanwhile(lambda: _live(bucket, versions[2]))
-    with pytest.raises(ObjectConflict, match="somebody has moved it"):
+    with pytest.raises(ObjectConflict, match="the live version was changed in the meantime"):
         _live(bucket, previous=True)
     assert _live(bucket).version == versions[2]
 
@@ -219,9 +219,7 @@ def test_live_of_a_version_that_does_not_load_moves_nothing(
 ) -> None:
     _live(bucket, versions[0])
     monkeypatch.undo()  # the real loader is asked again
-    with pytest.raises(
-        NotLoadable, match=f"{versions[1]}: expected a version that TensorFlow's C\\+\\+ loader"
-    ):
+    with pytest.raises(NotLoadable, match=f"{versions[1]}: TensorFlow's C\\+\\+ loader cannot"):
         _live(bucket, versions[1])
     assert _live(bucket).version == versions[0]
 
@@ -246,7 +244,7 @@ def test_live_label_canary_is_loaded_beside_the_live_version(bucket: str, versio
 
 
 def test_live_label_canary_with_nothing_live_is_refused(bucket: str, versions: list[int]) -> None:
-    with pytest.raises(VersionNotFound, match="expected a live version next to which canary is served"):
+    with pytest.raises(VersionNotFound, match="the label canary needs a live version"):
         _live(bucket, versions[0], label="canary")
 
 
@@ -268,8 +266,8 @@ def test_live_set_version_written_again_is_refused_until_it_is_pushed(
     ("fields", "message"),
     [
         ({"set": 1, "previous": True}, "at most one of set, previous and remove_label, got 2"),
-        ({"label": "canary"}, "expected a label with set or with remove_label"),
-        ({"remove_label": True}, "expected a label with set or with remove_label"),
+        ({"label": "canary"}, "expected a label together with set or remove_label"),
+        ({"remove_label": True}, "expected a label together with set or remove_label"),
         ({"label": "stable", "remove_label": True}, "expected canary, got stable"),
         ({"set": 1, "label": "gold"}, "key 'label': expected one of stable, canary, got 'gold'"),
     ],
@@ -303,7 +301,7 @@ def test_live_set_version_with_a_missing_object_is_refused(
 ) -> None:
     name = f"digits/{versions[2]}/variables/variables.index"
     _bucket_request(gcs_server, bucket, name, "-X", "DELETE")
-    with pytest.raises(ObjectConflict, match=r"variables\.index: expected the 11 objects .* 1 fewer"):
+    with pytest.raises(ObjectConflict, match=r"variables\.index: expected the 11 objects .* found 10"):
         _live(bucket, versions[2])
     assert _live(bucket).version is None
 

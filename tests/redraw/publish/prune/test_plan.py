@@ -80,7 +80,7 @@ def test_plan_keeps_what_the_pointer_names(pointer: Any, version: str, why: str)
 def test_plan_keeps_what_servers_are_configured_for_and_says_so_only_then() -> None:
     found = plan(served={4, 2}, keep=2)
 
-    assert found.kept["2"] == "models.config names it, though live.json does not"
+    assert found.kept["2"] == "named by models.config, but not by live.json"
     assert found.kept["4"] == "one of the 2 newest"
 
 
@@ -89,7 +89,7 @@ def test_plan_removes_what_a_stopped_prune_was_about() -> None:
 
     assert list(found.kept) == ["5"]
     assert {row.version: row.reason for row in found.removed} == {
-        4: "a prune of it was stopped",
+        4: "an earlier prune of this version was interrupted",
         2: "not one of the 2 newest",
         1: "not one of the 2 newest",
         3: "not one of the 4 newest",

@@ -109,7 +109,7 @@ def test_prune_applied_spares_what_is_in_use(bucket: str, versions: list[int]) -
 
 @pytest.mark.parametrize("reason", [None, "", " \n"])
 def test_pin_without_a_reason_is_refused(bucket: str, reason: str | None) -> None:
-    with pytest.raises(InvalidRequest, match="reason: expected why the version must stay, got none"):
+    with pytest.raises(InvalidRequest, match="reason: expected the reason for the pin, got none"):
         _pin(bucket, 2026010100000000, reason=reason)
 
 
@@ -128,7 +128,9 @@ def test_prune_whose_live_pointer_is_lost_removes_nothing(
         storage.delete(f"digits/{name}", _generation(storage, f"digits/{name}"))
     before = _loadable(bucket)
 
-    with pytest.raises(ObjectConflict, match=f"live.json: expected the live pointer.* version {versions[0]}"):
+    with pytest.raises(
+        ObjectConflict, match=f"live.json: the live pointer is missing.* version {versions[0]}"
+    ):
         _prune(bucket, keep=1, apply=apply)
 
     assert _loadable(bucket) == before
@@ -147,7 +149,7 @@ def test_prune_spares_what_only_the_servers_configuration_names(bucket: str, ver
 
     report = _prune(bucket, keep=1, apply=True)
 
-    assert report.kept[str(versions[0])] == "models.config names it, though live.json does not"
+    assert report.kept[str(versions[0])] == "named by models.config, but not by live.json"
     assert versions[0] in _loadable(bucket)
 
 
@@ -191,7 +193,7 @@ def test_pruned_version_is_gone_for_live_pin_and_verify(bucket: str, versions: l
         lambda: _pin(bucket, versions[0], reason="audit"),
         lambda: verify_version_of(bucket, versions[0]),
     ):
-        with pytest.raises(VersionNotFound, match="that grace pruned at"):
+        with pytest.raises(VersionNotFound, match="but grace pruned this version at"):
             ask()
 
 
@@ -310,7 +312,7 @@ def test_prune_in_the_middle_of_a_push_leaves_nothing_of_the_version(
         if step == "write_release":
             assert push_model(export.request(bucket)).pruned is not None
         else:
-            with pytest.raises(ObjectConflict, match="pruned while it was pushed"):
+            with pytest.raises(ObjectConflict, match="pruned this version while it was being pushed"):
                 push_model(export.request(bucket))
 
     assert _objects(bucket, old) == []
@@ -381,7 +383,7 @@ def test_prune_of_a_folder_that_somebody_writes_to_says_so(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "expected keep, keep_days or both, got none"),
+        ({}, "expected keep, keep_days or both, got neither"),
         ({"keep": -1}, "keep: expected 0 or more, got -1"),
         ({"keep_days": -0.5}, "keep_days: expected 0 or more, got -0.5"),
     ],

@@ -159,7 +159,7 @@ def test_push_revisions_used_up_says_so(bucket: str, make_export: Any) -> None:
     for version in range(VERSION + 1, VERSION + 50):
         own = json.dumps({**json.loads(claim), "version": version}).encode()
         open_storage(bucket).create(f"digits/releases/{version}.claim.json", own)
-    with pytest.raises(ObjectConflict, match="expected a free version for a checkpoint trained at 2"):
+    with pytest.raises(ObjectConflict, match="no free version number for a checkpoint trained at 2"):
         push_model(make_export(graph=b"another").request(bucket))
 
 
@@ -332,11 +332,11 @@ def _no_folder(request: PushRequest) -> PushRequest:
     ("spoil", "message"),
     [
         (_other_model, "expected model 'letters', got 'digits'"),
-        (_no_record, r"expected the record that export writes .* got no such file"),
-        (_no_report, r"expected the report that validate writes, got no such file"),
+        (_no_record, r"expected the record that 'redraw export' writes .* found no such file"),
+        (_no_report, r"expected the report that 'redraw validate' writes, found no such file"),
         (_record_for_report, "expected a ValidationReport record, got 'ExportedModel'"),
         (_report_of_other_model, "report: expected model 'digits', got 'letters'"),
-        (_no_folder, "expected a SavedModel's folder, got none"),
+        (_no_folder, "expected the folder of a SavedModel, found none"),
     ],
 )
 def test_push_wrong_records_are_refused(
@@ -362,12 +362,12 @@ def test_push_odd_bucket_is_refused(make_export: Any, uri: str) -> None:
 
 def test_push_missing_bucket_is_one_clear_line(make_export: Any) -> None:
     request = make_export().request("gs://no-such-bucket-here")
-    with pytest.raises(BucketNotFound, match=r"gs://no-such-bucket-here.*Create the bucket"):
+    with pytest.raises(BucketNotFound, match=r"gs://no-such-bucket-here.*create the bucket"):
         push_model(request)
     pushing = _start_push(request)
     output, errors = pushing.communicate(timeout=60)
     assert (pushing.returncode, output) == (1, "")
-    assert "Create the bucket" in errors.splitlines()[-1]
+    assert "create the bucket" in errors.splitlines()[-1]
     assert "Traceback" not in errors
 
 

@@ -102,7 +102,7 @@ def test_draw_training_graph_of_code_that_ends_the_process_says_so(
         raise error
 
     monkeypatch.setattr(Mnist, "evaluation_data", ends)
-    with pytest.raises(CannotRun, match=f"the training graph cannot be drawn: {type(error).__name__}: "):
+    with pytest.raises(CannotRun, match=f"the training graph cannot be built: {type(error).__name__}: "):
         draw_training_graph(Mnist())
 
 

@@ -51,12 +51,12 @@ def test_training_graph_that_cannot_be_drawn_says_why_in_one_line() -> None:
         def training_data(self) -> tf.data.Dataset:
             raise KeyError("no data\nhere")
 
-    with pytest.raises(CannotRun, match=r"^the training graph cannot be drawn: \w+: [^\n]*$"):
+    with pytest.raises(CannotRun, match=r"^the training graph cannot be built: \w+: [^\n]*$"):
         draw_training_graph(Broken())
 
     class Interrupted(LineDefinition):
         def training_data(self) -> tf.data.Dataset:
             raise SystemExit
 
-    with pytest.raises(CannotRun, match="cannot be drawn: SystemExit: no message"):
+    with pytest.raises(CannotRun, match="cannot be built: SystemExit: no message"):
         draw_training_graph(Interrupted())

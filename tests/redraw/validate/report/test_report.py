@@ -215,7 +215,7 @@ def test_open_destination_next_to_another_file_of_that_name_is_refused(
     """An index of Keras' weights has the name that the export's record would have."""
     (tmp_path / f"{name}.json").write_text('{"weight_map": {}}')
     with (
-        pytest.raises(OutputExists, match=f"{name}.json: expected no file where the export's record goes"),
+        pytest.raises(OutputExists, match=f"{name}.json: the export would write its record here"),
         open_destination(Uri(tmp_path / name)),
     ):
         pass

@@ -192,7 +192,7 @@ def test_claim_of_an_average_is_tried_by_its_update(share: float, holds: bool, r
 
 def test_claim_inside_of_a_function_cannot_be_tried() -> None:
     with (
-        pytest.raises(CannotRun, match="absent:0 is inside of a function of the recorded graph"),
+        pytest.raises(CannotRun, match="absent:0 is inside a function of the recorded graph"),
         layers_of(flagged(lambda x: x), claim("absent:0", "x:0")),
     ):
         pass

@@ -42,7 +42,7 @@ def recorded_loop(scale: float) -> tuple[tf1.GraphDef, Replacement]:
 def test_silence_loops_tries_a_claim_in_a_function_and_reads_the_data_instead() -> None:
     graph, claim = recorded_loop(1 / 0.6)
     assert silence_loops(graph, [claim]) == (
-        "1 random products inside of loops and functions were replaced by their data"
+        "1 random factors (dropout) inside loops and functions were removed"
     )
     (function,) = (f for f in graph.library.function if f.signature.name == claim.function)
     assert not any(name.startswith("product") for node in function.node_def for name in node.input)
@@ -57,7 +57,7 @@ def test_silence_loops_claim_that_does_not_hold_in_a_function_is_refused() -> No
 def test_silence_loops_says_which_claim_could_not_be_tried() -> None:
     graph, claim = recorded_loop(1 / 0.6)
     said = silence_loops(graph, [Replacement(**{**vars(claim), "by": "absent:0"})])
-    assert said.endswith(f"not tried by themselves: product in the function {claim.function}")
+    assert said.endswith(f"not tried one by one: product in the function {claim.function}")
 
 
 def old_loop(make: Callable[[tf.Tensor], tf.Tensor], shape: list[int | None]) -> tf1.GraphDef:
@@ -109,7 +109,7 @@ def test_silence_loops_of_v1_reads_the_data_instead(
     done = silence_loops(
         graph, [claim, replace(claim, kind="batch statistic"), replace(claim, tensor="behind:0")]
     )
-    assert done == "1 random products inside of loops and functions were replaced by their data"
+    assert done == "1 random factors (dropout) inside loops and functions were removed"
     read = {name for node in graph.node for name in node.input}
     assert (read - before, before - read) == ({"while/data:0"}, {"while/product"})
 
@@ -136,7 +136,7 @@ def test_silence_loops_of_v1_refuses_noise_that_moves_the_mean() -> None:
 
 def test_silence_loops_of_v1_says_which_claim_could_not_be_tried() -> None:
     done = silence_loops(old_loop(dropped(0.5), [None, 4]), [replace(CLAIM, by="absent:0")])
-    assert done.endswith("not tried by themselves: while/product")
+    assert done.endswith("not tried one by one: while/product")
 
 
 def test_silence_loops_without_claims_does_nothing() -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/mem
 
 _HUGE = 1 << 42
 # Nothing serves in these tests: a check that loaded anything all the same would end with an error.
-_TAKES = r"takes 4663\.1 GB of memory, and \d+\.\d GB are left"
+_TAKES = r"takes 4663\.1 GB of memory, and \d+\.\d GB are free"
 
 
 @pytest.fixture

@@ -206,7 +206,7 @@ def test_forms_of_what_is_live_demand_a_reason(form: Any) -> None:
 
 
 def test_retrain_form_of_a_schedule_without_a_model_says_which_there_are() -> None:
-    with pytest.raises(InvalidRequest, match="^schedule: expected the model that it trains, one of"):
+    with pytest.raises(InvalidRequest, match="^schedule: expected a model for scheduled runs, one of"):
         retrain_form(scheduled=True)
     assert default(retrain_form("mnist", scheduled=True)["model"]) == "mnist"
 

@@ -354,9 +354,9 @@ def test_show_version_with_damaged_attachments_shows_the_rest(
 
     page = read(viewer, f"/models/damaged/{version_of(0)}")
 
-    assert page.text.count("expected what validation writes") == 3
-    assert "metrics.json: expected what validation measured" in page.text
-    assert "Find out who wrote it; do not trust it" in page.text
+    assert page.text.count("expected an attachment that") == 3
+    assert "metrics.json: expected measurements that" in page.text
+    assert "Do not trust this file" in page.text
     assert "files-whole" in page.text
 
 
@@ -413,7 +413,7 @@ def test_show_version_that_is_no_number_is_not_found(version: str, publisher: ht
     for path in (f"/models/mnist/{version}", f"{OLD}/beside/{version}", f"{OLD}/beside/{version}/weights"):
         answer = publisher.get(MOUNT + path)
         assert answer.status_code == 404
-        assert "expected the number of a version" in Reader(answer.text).text
+        assert "expected a version number" in Reader(answer.text).text
     assert publisher.get(f"{MOUNT}{OLD}/choose?other={version}").status_code == 422
 
 

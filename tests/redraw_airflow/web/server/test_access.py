@@ -67,10 +67,10 @@ def test_ask_with_a_forged_token_is_refused(route: APIRoute, pages: Any) -> None
 
 # Of the version in VALUES nothing but its record is published. All others answer 200.
 MISSING = {
-    "/models/{model}/{version}/graphs.svg": "'graphs.svg': expected a file that is kept",
-    "/models/{model}/{version}/attachments/{name}": "'report.html': expected a file that is kept",
-    "/runs/{dag_id}/{run_id}/{task_id}/{map_index}/attachments/{name}": "expected a file that this task has",
-    "/runs/{dag_id}/{run_id}/{task_id}/{map_index}/ledger": "expected a task that exported",
+    "/models/{model}/{version}/graphs.svg": "'graphs.svg': expected a file that was published",
+    "/models/{model}/{version}/attachments/{name}": "'report.html': expected a file that was published",
+    "/runs/{dag_id}/{run_id}/{task_id}/{map_index}/attachments/{name}": "expected a file of this task",
+    "/runs/{dag_id}/{run_id}/{task_id}/{map_index}/ledger": "expected an export task",
 }
 # What is expensive, and so for those who may start a DAG that publishes.
 EXPENSIVE = {
@@ -86,7 +86,7 @@ def test_get_as_viewer_answers(route: APIRoute, viewer: httpx.Client) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
     if route.path in EXPENSIVE:
         assert answer.status_code == 403
-        assert "expected the right to start one of the DAGs" in answer.text
+        assert "expected the permission to start one of the DAGs" in answer.text
     elif route.path in MISSING:
         assert answer.status_code == 404
         assert MISSING[route.path] in html.unescape(answer.text)

@@ -96,7 +96,7 @@ def test_differing_operations_counts_each_layer_and_type_on_both_sides() -> None
 )
 def test_read_of_something_else_says_so(content: bytes) -> None:
     for read in (read_graphs, read_ledger, read_latency):
-        with pytest.raises(InvalidRecord, match="expected what validation writes"):
+        with pytest.raises(InvalidRecord, match="expected an attachment that 'redraw validate' writes"):
             read(content)
 
 

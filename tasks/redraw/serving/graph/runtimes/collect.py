@@ -145,7 +145,9 @@ def _read_library(path: str) -> tuple[bytes, bytes]:
     buffer, status = library.TF_NewBuffer(), ctypes.c_void_p(library.TF_NewStatus())
     library.TF_GraphToGraphDef(graph, ctypes.c_void_p(buffer), status)
     if library.TF_GetCode(status):
-        raise OSError(f"{path}: expected it to write an empty graph, got code {library.TF_GetCode(status)}.")
+        raise OSError(
+            f"{path}: the library could not write an empty graph, got code {library.TF_GetCode(status)}."
+        )
     return op_list, _content(buffer)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
+from redraw.definition import ModelDefinition
 from redraw.inspect.answers.comparison import ComparisonTally, common_signatures
 from redraw.inspect.answers.pair import AnsweredBatch
 from redraw.inspect.answers.sources import GOLDEN, HELD_OUT, batches_of_examples
@@ -15,10 +15,7 @@ from redraw.records.results.comparison import ANSWERS_NAME
 from redraw.serving.errors import ServingFailure
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
-    from redraw.validate.subject.subject import LiveVersion, Subject
+from redraw.validate.subject.subject import LiveVersion, Subject
 
 _NAME = "live-answers"
 _NONE = "there is no live version to compare with"
@@ -34,14 +31,14 @@ def check_live_answers(subject: Subject) -> Check:
     definition, names = subject.definition, ("this export", f"live version {live.release.version}")
     common, notes = common_signatures(subject.exported.signatures, live.release.signatures, names)
     for name in [name for name in common if declared_kinds(subject).get(name)]:
-        notes.append(f"signature {name!r} answers differently each time")
+        notes.append(f"signature {name!r} is not compared: its answers vary from request to request")
         del common[name]
     try:
         comparison = _compare(subject, live, common, notes)
     except ServingFailure as err:
         raise CannotRun(
             f"{names[1]} does not answer the same requests: {err}",
-            f"Compare by hand, then waive it: --waive {_NAME}=REASON.",
+            f"Compare the answers by hand, then waive the check: --waive {_NAME}=REASON.",
         ) from err
     subject.attachments[ANSWERS_NAME] = comparison.to_bytes().decode()
     rows = ", ".join(f"{source.rows} {source.name} rows" for source in comparison.sources) or "no rows"
@@ -52,8 +49,8 @@ def check_live_answers(subject: Subject) -> Check:
         found="; ".join([*map(_describe, comparison.outputs), *comparison.left_out])
         or "no examples to compare",
         problems=_exceeded(definition, comparison),
-        advice="Look at the rows that differ most in the report. If the change is wanted, raise max_changed"
-        f" in the definition, or say why: --waive {_NAME}=REASON.",
+        advice="Look at the rows that differ most in the report. If the change is intended, raise max_changed"
+        f" in the definition, or waive the check: --waive {_NAME}=REASON.",
     )
 
 
@@ -74,7 +71,9 @@ def _compare(
 
 
 def _no_live_version() -> CannotRun:
-    return CannotRun(_NONE, "Compare with the live version of a bucket: --against BUCKET.", excused=_NONE)
+    return CannotRun(
+        _NONE, "To compare with the live version of a bucket, add --against gs://BUCKET.", excused=_NONE
+    )
 
 
 def _limits(definition: ModelDefinition) -> str:

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from redraw.definition import Threshold
+from redraw.definition import ModelDefinition, Threshold
 from redraw.errors import CheckpointMismatch
-from redraw.inspect.answers.metrics import lower_is_better
+from redraw.inspect.answers.metrics import finite, lower_is_better
 from redraw.inspect.answers.samples import resample_metrics
 from redraw.records import Check
 from redraw.records.attachments import METRICS_NAME, ComparedMetric, MeasuredMetrics
 from redraw.serving import RequestRefused
 from redraw.validate.outcome import CannotRun, conclude
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _NAME = "live-metrics"
 # The percentiles of the resampled differences that bound their interval.
@@ -44,7 +40,7 @@ def check_live_metrics(subject: Subject) -> Check:
         if not subject.allow_breaking:
             raise CannotRun(
                 f"the live version {subject.live.release.version} refuses the same requests: {err}",
-                "Allow the breaking change, or keep the signature.",
+                "Keep the signature, or allow the breaking change: --allow-breaking REASON.",
             ) from err
         return _conclude_without_comparison(
             f"the live version refuses the same requests, as was allowed: {subject.allow_breaking}"
@@ -52,8 +48,8 @@ def check_live_metrics(subject: Subject) -> Check:
     unmeasured = sorted(set(definition.max_regression) - set(subject.served_metrics))
     if unmeasured:
         raise CannotRun(
-            f"the answers to labelled requests do not give {', '.join(unmeasured)}",
-            "Label the held-out examples, or correct the names in max_regression.",
+            f"the answers to labelled requests do not measure {', '.join(unmeasured)}",
+            "Add labels to the held-out examples, or correct the names in max_regression.",
         )
     measured = measure_regression(subject, subject.live.release.version, live)
     if measured.metrics:
@@ -76,7 +72,9 @@ def _summarize(subject: Subject, measured: MeasuredMetrics, live: Mapping[str, f
         _compare_metric(subject.definition, name, served[name], live[name]) for name in names
     )
     return compared + (
-        f". A push does not make it live by itself: {measured.worse}" if measured.worse else ""
+        f". 'redraw push' does not make this version live by itself: {measured.worse}"
+        if measured.worse
+        else ""
     )
 
 
@@ -125,8 +123,8 @@ def measure_regression(subject: Subject, version: int, live: Mapping[str, float]
     metrics = tuple(
         ComparedMetric(
             name=name,
-            here=_finite(served[name]),
-            live=_finite(live[name]),
+            here=finite(served[name]),
+            live=finite(live[name]),
             lower_is_better=lower_is_better(definition, name),
             error=_error(gains.get(name, ())),
         )
@@ -176,10 +174,6 @@ def _error(gains: Sequence[float]) -> float | None:
     return float(np.percentile(gains, _UPPER) - np.percentile(gains, _LOWER)) / 2
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def check_thresholds(subject: Subject) -> Check:
     """Compare metrics with the definition's thresholds: the check `metric-thresholds`."""
     thresholds = subject.definition.thresholds
@@ -193,7 +187,7 @@ def check_thresholds(subject: Subject) -> Check:
     ]
     if missing and not broken:
         raise CannotRun(
-            f"neither the served answers nor the evaluation give {', '.join(missing)}",
+            f"neither the served answers nor the evaluation measure {', '.join(missing)}",
             "Correct the names in the definition's thresholds.",
         )
     measured = ", ".join(f"{name} {value:.6g}" for name, value in sorted(values.items()))
@@ -207,7 +201,7 @@ def check_thresholds(subject: Subject) -> Check:
         found=measured or "no bounds to keep",
         problems=broken,
         advice="Train longer, choose another checkpoint, or change the threshold. If the checkpoint's own"
-        " metrics are good, look at what serve does before and after the network.",
+        " metrics are good, check what serve does before and after the network.",
     )
 
 
@@ -225,16 +219,16 @@ def _recorded(subject: Subject) -> Mapping[str, float]:
         return recorded
     if lacking := subject.definition.lacks("evaluation_data", "loss"):
         raise CannotRun(
-            f"there is no metric {', '.join(sorted(missing))}: the checkpoint came without, and the"
-            f" definition has no {', '.join(lacking)}",
-            "Add it, or take the thresholds out of the definition.",
+            f"there is no metric {', '.join(sorted(missing))}: the checkpoint has no recorded value, and"
+            f" the definition has no {', '.join(lacking)}",
+            f"Add {' and '.join(lacking)}, or remove the thresholds from the definition.",
         )
     try:
         return {**subject.reference[0].evaluate(), **recorded}
     except CheckpointMismatch as err:
         raise CannotRun(
             f"there is no metric {', '.join(sorted(missing))}, and the checkpoint cannot be evaluated: {err}",
-            "Validate with the definition and the checkpoint that the export was made of.",
+            "Validate with the definition and the checkpoint that the export was made from.",
         ) from err
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,17 +21,16 @@ from redraw.serving.requests import take_rows
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 from redraw.validate.subject.outside.opening import Opened, open_reference
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _NAME = "reference-answers"
 # Refused batches that are asked again row by row; a log that does not fit would have too many.
 _MOST_ASKED_ALONE = 20
 _NONE = "the definition names no outside reference"
 _ADVICE = (
-    "Compare what serve does before and after the network with what made the reference: constants, order of"
-    f" inputs, names of outputs. If the difference is wanted, say why: --waive {_NAME}=REASON."
+    "Compare what serve does before and after the network with the code that made the reference:"
+    " constants, order of inputs, names of outputs. If the difference is intended, waive the check:"
+    f" --waive {_NAME}=REASON."
 )
 _MOST_NAMED = 8
 _SHOWN_TEXT = 60
@@ -42,7 +40,7 @@ def check_reference_answers(subject: Subject) -> Check:
     """Compare the export's answers with those of an outside reference: the check `reference-answers`."""
     reference = subject.outside
     if not reference.uri:
-        raise CannotRun(_NONE, "Name one: reference in the definition, or --reference URI.", excused=_NONE)
+        raise CannotRun(_NONE, "Set reference in the definition, or add --reference URI.", excused=_NONE)
     tolerance = subject.definition.tolerance if reference.tolerance is None else reference.tolerance
     skipped = {name for name, kinds in declared_kinds(subject).items() if kinds}
     results, what, notes = dict[tuple[str, str], DifferingRows](), "the reference", list[str]()
@@ -50,7 +48,10 @@ def check_reference_answers(subject: Subject) -> Check:
     try:
         with open_reference(subject, reference, skipped) as opened:
             what = opened.what
-            notes = [f"signature {name!r} answers differently each time" for name in sorted(skipped)]
+            notes = [
+                f"signature {name!r} is not compared: its answers vary from request to request"
+                for name in sorted(skipped)
+            ]
             _compare(subject, opened, results, tolerance, reference)
             notes += opened.naming.notes
             problems += opened.problems.listed()
@@ -59,7 +60,7 @@ def check_reference_answers(subject: Subject) -> Check:
     problems += _differences(results)
     rows = sum(_rows_by_signature(results).values())
     if not rows and not problems:
-        problems.append(f"nothing could be compared: {'; '.join(notes) or 'it holds no request'}")
+        problems.append(f"nothing could be compared: {'; '.join(notes) or 'the reference has no requests'}")
     return conclude(
         _NAME,
         looked_at=f"the answers to {rows} rows, and those of {what} {reference.uri}",
@@ -102,7 +103,7 @@ def _ask_export(
         yield exchange, subject.served.answer(exchange.signature, exchange.inputs)
     except ServingFailure as err:
         if len(exchange.rows) == 1 or opened.problems.count > _MOST_ASKED_ALONE:
-            opened.problems.add(f"{exchange.rows[0]}: the export refuses it: {err}")
+            opened.problems.add(f"{exchange.rows[0]}: the export refuses this row: {err}")
             return
         for row in range(len(exchange.rows)):
             yield from _ask_export(subject, _part(exchange, row, row + 1), opened)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,13 +21,11 @@ from redraw.serving.requests import count_rows, take_rows
 from redraw.serving.values import encode_values
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Answers, Subject
+from redraw.validate.subject.subject import Answers, Subject
 
 # A sample of few rows may come out the same once or twice by chance.
 _MOST_TIMES = 8
-_ADVICE = "Check that serve uses only the network and that training=False reaches every layer."
+_ADVICE = "Make sure that serve uses only the network, and that every layer is called with training=False."
 # The rounding error of a value near 1 if the runtime fuses the graph differently.
 _ROUNDING = {"float16": 2e-3, "bfloat16": 1.6e-2}
 _ROWS = 4
@@ -59,7 +56,7 @@ def check_held_out_examples(subject: Subject) -> Check:
             "the definition has no evaluation data"
             if none
             else "evaluation features do not match the inputs of any signature",
-            "Give the definition held_out_examples, golden_examples or a reference, or waive it:"
+            "Add held_out_examples, golden_examples or a reference to the definition, or waive the check:"
             " --waive held-out-examples=REASON.",
             excused=_other_witness(subject) if none else "",
         )
@@ -75,11 +72,14 @@ def check_held_out_examples(subject: Subject) -> Check:
 def _other_witness(subject: Subject) -> str:
     """Why a definition without data may pass: another check compares real answers; empty if none does."""
     if subject.resources.has_original:
-        return "it comes without data; recorded-answers asks the untouched original itself"
+        return "a recorded graph has no data; the check recorded-answers compares with the original graph"
     if subject.outside.uri:
-        return "the definition only exports; reference-answers compares it with an outside reference"
+        return "the definition only exports; the check reference-answers compares with an outside reference"
     if subject.definition.signatures.keys() <= subject.resources.own_examples.keys():
-        return "the definition only exports; golden-examples compares its own examples of each signature"
+        return (
+            "the definition only exports; the check golden-examples compares the definition's examples of"
+            " each signature"
+        )
     return ""
 
 
@@ -102,14 +102,14 @@ def _compare(
             expected="the checkpoint's own answers to compare with",
             found="",
             problems=[str(err)],
-            advice="Validate with the definition and the checkpoint that the export was made of.",
+            advice="Validate with the definition and the checkpoint that the export was made from.",
         )
     problems, varying = list[str](), list[str]()
     for (signature, output), what in find_differences(expected_answers, answers, tolerance):
         request, first = examples[signature].inputs, answers[signature].get(output)
         place = f"signature {signature!r}, output {output!r}"
         if first is not None and _answers_varying(subject, signature, output, request, first):
-            varying.append(f"; {place} is not compared: its answers differ each time, as is declared")
+            varying.append(f"; {place} is not compared: its answers vary, as stateful_ops declares")
         else:
             problems.append(f"{place}: {what}")
     return conclude(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from redraw.serving.requests import Request, cast_request, generate_request, tak
 from redraw.validate.checks.answers.parity import find_differences, largest_error
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 ROWS = 200
 _BATCH = 32
@@ -45,8 +43,8 @@ def check_recorded_answers(subject: Subject) -> Check:
     }
     if not requests:
         raise CannotRun(
-            "every signature is declared to answer another thing each time (stateful_ops)",
-            "Compare some answers by hand, then waive it: --waive recorded-answers=REASON.",
+            "the definition declares that the answers of every signature vary (stateful_ops)",
+            "Compare some answers by hand, then waive the check: --waive recorded-answers=REASON.",
         )
     problems, original, most = list[str](), "the original", 0.0
     try:
@@ -56,12 +54,12 @@ def check_recorded_answers(subject: Subject) -> Check:
         problems.append(str(err))
     return conclude(
         "recorded-answers",
-        looked_at=f"{ROWS} generated rows of {', '.join(sorted(requests))}, asked alone, in batches of"
-        f" {_BATCH}, at once; and {original}",
+        looked_at=f"{ROWS} generated rows of {', '.join(sorted(requests))}, one by one, in batches of"
+        f" {_BATCH} and all at once; and {original}",
         expected=f"the same answers, floats within {definition.tolerance:g}",
         found=f"the same; floats differ by {most:.3g} at most{_replaced(definition)}",
         problems=problems,
-        advice="See what was replaced, and by which evidence (redraw draft); choose other inputs, outputs or"
+        advice="Run 'redraw draft' to list what was replaced and why. Choose other inputs, outputs or"
         " constants, or write the model as a definition.",
     )
 
@@ -81,21 +79,21 @@ def _original(subject: Subject) -> tuple[Answering, str]:
     if isinstance(definition, RecordedDefinition):
         reference, how = subject.reference
         redrawn = definition.redrawn
-        return reference, f"{redrawn.graph.where}, untouched ({redrawn.recorded} operations), {how}"
+        return reference, f"{redrawn.graph.where}, unchanged ({redrawn.recorded} operations), {how}"
     # Imports Keras, which a recording does not need.
     from redraw.validate.subject.recording.keras_file import KerasFile
 
     if not isinstance(definition, ConfiguredDefinition):
-        raise CannotRun("the definition names no recording", "Leave the check out.")
+        raise CannotRun("the definition names no recorded graph", "Run 'redraw validate' without this check.")
     path, _ = fetch_checkpoint(subject.checkpoint, subject.scratch / "original")
-    return KerasFile(definition, path), f"{path.name} as Keras itself loads it"
+    return KerasFile(definition, path), f"{path.name}, loaded by Keras"
 
 
 def _replaced(definition: ModelDefinition) -> str:
     if not isinstance(definition, RecordedDefinition):
         return ""
     done = ", ".join(f"{count} {what}" for what, count in definition.redrawn.counts.items() if count)
-    return f"; in the recording's place: {done or 'nothing had to be replaced'}"
+    return f"; replaced in the recorded graph: {done or 'nothing'}"
 
 
 def compare_answers(
@@ -118,7 +116,8 @@ def compare_answers(
     expected = {name: reference.answer(name, request) for name, request in requests.items()}
     again = {name: reference.answer(name, request) for name, request in requests.items()}
     problems = [
-        f"the recorded graph itself varies: {p} {w}" for p, w in find_differences(expected, again, 1e-6)
+        f"the answers of the recorded graph itself vary: {p} {w}"
+        for p, w in find_differences(expected, again, 1e-6)
     ]
     most = 0.0
     for how, size in (("alone", 1), (f"in batches of {_BATCH}", _BATCH), ("at once", ROWS)):

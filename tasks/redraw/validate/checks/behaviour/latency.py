@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from redraw.definition import Budget
 from redraw.records import Check
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
+from redraw.serving import Latency, LoadedModel
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, count_rows, take_rows
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.serving import Latency, LoadedModel
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _BATCH = 32
 # A busy machine is not the model's fault: a measurement over budget is repeated up to so many times.
@@ -48,9 +45,10 @@ def check_latency(subject: Subject) -> Check:
         "latency-budget",
         looked_at=f"requests of 1 and of {_BATCH} rows, one at a time, in TensorFlow's C++ runtime",
         expected=_bounds(budget) or "no budget declared",
-        found="; ".join(notes) or "no signature has rows",
+        found="; ".join(notes) or "no signature has a batch dimension",
         problems=problems,
-        advice="Serve a smaller network, measure where it is served, or raise the definition's budget.",
+        advice="Serve a smaller network, validate on the hardware that serves the model, or raise the"
+        " definition's budget.",
     )
 
 

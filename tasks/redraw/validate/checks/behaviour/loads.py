@@ -14,14 +14,13 @@ from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.tf_record import read_records
 from redraw.records import Check
+from redraw.records.signature import TensorSpec
 from redraw.serving.errors import ServingFailure
 from redraw.validate.outcome import CannotRun, conclude
+from redraw.validate.subject.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from redraw.records.signature import TensorSpec
-    from redraw.validate.subject.subject import Subject
 
 _FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _MOST_RECORDS = 1000  # a server refuses a file with more
@@ -44,13 +43,12 @@ def check_loads(subject: Subject) -> Check:
     return conclude(
         "loads",
         looked_at=f"{subject.folder}, in a process of TensorFlow's C++ runtime",
-        expected="the C++ loader takes it with the tag 'serve', and each signature answers its golden"
-        " examples, or generated requests if it has none, with the outputs, dtypes and shapes that it"
-        " promises",
+        expected="the C++ loader loads the export with the tag 'serve', and each signature answers its golden"
+        " examples (generated requests if there are none) with the declared outputs, dtypes and shapes",
         found=summary,
         problems=problems,
-        advice="Export again; if it fails again, correct the definition's serve. A signature that refuses a"
-        " generated request needs golden examples of its own.",
+        advice="Export again. If the check fails again, correct the definition's serve. If a signature"
+        " refuses a generated request, add golden_examples for it.",
     )
 
 
@@ -89,11 +87,11 @@ def check_warm_up(subject: Subject) -> Check:
     return conclude(
         "warm-up",
         looked_at=str(path),
-        expected=f"whole records of requests, at most {_MOST_RECORDS}, each of them answered",
+        expected=f"at most {_MOST_RECORDS} intact records, each with a request that the model answers",
         found=f"{count} requests, each answered" if count else "no warm-up requests: a server starts cold",
         problems=problems,
-        advice="A server would not load this version. Export again, which writes the requests again from"
-        " the golden examples.",
+        advice="A server would not load this version. Export again: the export writes new warm-up requests"
+        " from the golden examples.",
     )
 
 
@@ -109,7 +107,7 @@ def _replay(subject: Subject, path: Path) -> tuple[int, list[str]]:
             except (ServingFailure, DecodeError, ValueError, TypeError) as err:
                 problems.append(f"record {count}: {err}")
     except MalformedError as err:
-        problems.append(f"after {count} whole records: {err}")
+        problems.append(f"after {count} intact records: {err}")
     return count, problems
 
 
@@ -127,9 +125,9 @@ def _requests(record: bytes) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
         yield _of_examples(getattr(log, kind).request)
     else:
         raise CannotRun(
-            f"its warm-up file has a record of kind {kind}, and only Predict, Classify and Regress"
-            " requests can be replayed",
-            "Record the warm-up requests as one of these.",
+            f"the warm-up file has a record of kind {kind}, and only Predict, Classify and Regress requests"
+            " can be sent",
+            "Record Predict, Classify or Regress requests.",
         )
 
 

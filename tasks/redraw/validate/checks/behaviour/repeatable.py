@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, take_rows
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _TIMES = 2
 
@@ -25,7 +22,9 @@ def check_repeatable(subject: Subject) -> Check:
         for name, request in requests.items():
             differences = [f"on request {turn + 1}, {problem}" for problem in _ask(subject, name, request)]
             if differences and declared.get(name):
-                admitted.append(f"{name!r} varies each time, as its {', '.join(declared[name])} may")
+                admitted.append(
+                    f"the answers of {name!r} vary, as stateful_ops allows ({', '.join(declared[name])})"
+                )
             elif differences:
                 problems += differences
     return conclude(
@@ -34,8 +33,8 @@ def check_repeatable(subject: Subject) -> Check:
         expected="the same answer each time",
         found="; ".join(dict.fromkeys(admitted)) or "the same answer each time",
         problems=problems,
-        advice="Draw no dropout or other random operation for Mode.SERVE; of a model that samples,"
-        " declare the kinds of its random operations in stateful_ops.",
+        advice="Build the network for Mode.SERVE without dropout and other random operations. If the model"
+        " samples on purpose, list the types of its random operations in stateful_ops.",
     )
 
 
@@ -71,8 +70,8 @@ def check_variables_unchanged(subject: Subject) -> Check:
         expected="the same values",
         found="; ".join((*admitted, "as stateful_ops declares")) if admitted else "the same values",
         problems=problems,
-        advice="Draw the network for Mode.SERVE with training=False, so that nothing assigns to its"
-        " variables; if it has to keep state, name the operation in stateful_ops.",
+        advice="Build the network for Mode.SERVE with training=False, so that nothing assigns to its"
+        " variables. If the model must keep state, list the type of the operation in stateful_ops.",
     )
 
 

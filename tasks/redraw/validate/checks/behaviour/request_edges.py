@@ -6,7 +6,6 @@ import enum
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
@@ -17,9 +16,7 @@ from redraw.records.signature import TensorSpec
 from redraw.serving.errors import RequestRefused, ServingFailure
 from redraw.serving.requests import Request, count_rows, take_rows
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 # Error codes that blame the request. Others (INTERNAL, RESOURCE_EXHAUSTED, …) blame the model. Only the
 # model knows which strings are images and which numbers are indices: it may refuse others.
@@ -30,7 +27,7 @@ _HUGE = 1 << 20
 _STRINGS = {
     "an empty string": b"",
     "a string of 1 MiB": b"a" * _HUGE,
-    "a string that is no UTF-8": b"\xff\xfe\x00\xc3\x28",
+    "a string that is not UTF-8": b"\xff\xfe\x00\xc3\x28",
 }
 
 
@@ -52,10 +49,10 @@ def check_request_edges(subject: Subject) -> Check:
         looked_at="batches of 0, 1 and 257 rows; empty, huge and malformed strings; NaN, infinity and"
         " the extremes of each dtype; wrong dtypes, ranks and dimensions",
         expected="answers, or errors that blame the request; errors for what does not fit the signature",
-        found=f"{counts}, none of them a crash" if counts else "no signature has rows",
+        found=f"{counts}, none of them a crash" if counts else "no signature has a batch dimension",
         problems=problems,
-        advice="Change serve so that it answers or refuses such requests. An export of Redraw refuses wrong"
-        " shapes by itself (tf.ensure_shape): if this one does not, export it again.",
+        advice="Change serve so that it answers such requests, or refuses them with an error. Redraw's"
+        " exports refuse wrong shapes (tf.ensure_shape): if this export does not, export again.",
     )
 
 

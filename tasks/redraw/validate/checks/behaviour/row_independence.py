@@ -7,7 +7,6 @@ any other sum or extreme over the batch, would mix them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,7 @@ from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, count_rows, take_rows
 from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _SIZES = (2, 3, 32)
 _MOST_ROWS = 12  # golden rows asked one by one
@@ -34,20 +31,22 @@ def check_row_independence(subject: Subject) -> Check:
     for name, request in subject.golden_requests.items():
         rows = count_rows(request)
         if declared.get(name):
-            notes.append(f"{name!r} is not asked, for its answers vary: {', '.join(declared[name])}")
+            notes.append(f"{name!r} is not compared, because its answers vary: {', '.join(declared[name])}")
         elif rows is None:
-            notes.append(f"{name!r} is not asked, for its inputs have no rows in common")
+            notes.append(f"{name!r} is not compared, because its inputs have no common batch dimension")
         else:
             problems += _examine(subject, name, take_rows(request, range(min(rows, _MOST_ROWS))))
-            notes.append(f"{name!r}: the answers of {min(rows, _MOST_ROWS)} rows depend on nothing else")
+            notes.append(
+                f"{name!r}: each of {min(rows, _MOST_ROWS)} rows gets the same answer alone and in batches"
+            )
     return conclude(
         "row-independence",
         looked_at=f"golden rows alone and in batches of {', '.join(map(str, _SIZES))}, shuffled",
         expected="a row's answer does not depend on the other rows, or on their number",
         found="; ".join(notes),
         problems=problems,
-        advice="Draw the network for Mode.SERVE with training=False down to the last layer (batch"
-        " normalisation), and take no sum, mean or extreme over the batch in serve.",
+        advice="Build the network for Mode.SERVE with training=False in every layer (batch normalisation"
+        " above all), and compute no sum, mean or extreme over the batch in serve.",
     )
 
 
@@ -81,7 +80,7 @@ def _differences(
 ) -> Iterator[str]:
     for output, values in answer.items():
         if values.ndim == 0 or len(values) != len(chosen):
-            yield f"output {output!r} has shape {list(values.shape)}: not a row for each"
+            yield f"output {output!r} has shape {list(values.shape)}: expected one row for each request row"
             continue
         for place, row in enumerate(chosen):
             expected, actual = _common(alone[row][output], values[place : place + 1])

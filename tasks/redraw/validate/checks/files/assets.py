@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from redraw.recorded.nodes import node_name
 from redraw.records import Check
 from redraw.storage.files import checksum_of
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 
 def check_assets(subject: Subject) -> Check:
@@ -26,17 +23,18 @@ def check_assets(subject: Subject) -> Check:
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     problems = [text for name, tensor in declared for text in _asset_problems(folder, name, tensor, nodes)]
     problems += [
-        f"assets/{name} is read by nothing" for name in sorted(there - {name for name, _ in declared})
+        f"the graph does not read assets/{name}" for name in sorted(there - {name for name, _ in declared})
     ]
     if declared and not problems:
         problems += list(_unequal_files(folder, subject.resources.assets))
     return conclude(
         "assets",
         looked_at=f"the {len(declared)} assets of the graph and the {len(there)} files below assets/",
-        expected="each asset a file below assets/, as the definition would write it, and no other file there",
+        expected="each asset is a file below assets/ with the content that the definition writes, and"
+        " there are no other files",
         found=", ".join(sorted(there)) or "no assets",
         problems=problems,
-        advice="Export again with the current definition and its files.",
+        advice="Export again with the current definition and its asset files.",
     )
 
 
@@ -45,11 +43,11 @@ def _asset_problems(folder: Path, name: str, tensor: str, nodes: set[str]) -> It
     if path.is_absolute() or "\\" in name:
         yield f"asset {name!r} is an absolute path"
     elif not name or ".." in path.parts:
-        yield f"asset {name!r} leaves the folder"
+        yield f"asset {name!r} is a path outside of assets/"
     elif not (folder / name).is_file():
         yield f"asset {name!r} is missing"
     if node_name(tensor) not in nodes:
-        yield f"asset {name!r} is fed to {tensor!r}, which the graph does not have"
+        yield f"asset {name!r} belongs to the tensor {tensor!r}, which the graph does not have"
 
 
 def _unequal_files(folder: Path, files: Mapping[str, Path]) -> Iterator[str]:

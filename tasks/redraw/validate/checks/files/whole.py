@@ -7,18 +7,15 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
 from redraw.errors import CheckpointError
 from redraw.records import Check
 from redraw.records.files import SIGNATURE_FILE
+from redraw.serving.graph.serving_graph import ServingGraph
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.serving.graph.serving_graph import ServingGraph
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _GRAPH, _INDEX = "saved_model.pb", "variables/variables.index"
 # The files of a SavedModel and its signature; asset folders may have any files.
@@ -57,9 +54,9 @@ def check_files(subject: Subject) -> Check:
     return conclude(
         "files-whole",
         looked_at=f"every file below {folder}, and the checksum of every tensor",
-        expected=f"{_GRAPH}, {_INDEX} and its data files, whole; assets, warm-up requests,"
-        f" {SIGNATURE_FILE}; no other file, no link",
-        found=f"all there; {tensors} tensors of {size} bytes whose checksums hold",
+        expected=f"{_GRAPH}, {_INDEX} and its data files, undamaged; assets, warm-up requests and"
+        f" {SIGNATURE_FILE} are allowed; no other file, no link",
+        found=f"all files; {tensors} tensors of {size} bytes with correct checksums",
         problems=problems,
         advice="Export again.",
     )
@@ -84,19 +81,19 @@ def _bundle(subject: Subject) -> tuple[TensorBundle | None, str]:
 
 def _file_problems(folder: Path) -> Iterator[str]:
     if not folder.is_dir():
-        yield f"{folder} is no folder"
+        yield f"{folder} is not a folder"
         return
     for name in (_GRAPH, _INDEX):
         if not (folder / name).is_file():
-            yield f"no {name}"
+            yield f"{name} is missing"
     for path in sorted(folder.rglob("*")):
         name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
         if stat.S_ISLNK(mode):
             yield f"{name} is a symbolic link, to {path.readlink()}"
         elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            yield f"{name} is no regular file"
+            yield f"{name} is not a regular file"
         elif stat.S_ISREG(mode) and not _EXPECTED_FILES.fullmatch(name) and not name.startswith("variables/"):
-            yield f"{name} belongs to no SavedModel"
+            yield f"{name} is not a file of a SavedModel"
 
 
 def _shard_problems(folder: Path, shards: set[Path]) -> Iterator[str]:
@@ -106,7 +103,7 @@ def _shard_problems(folder: Path, shards: set[Path]) -> Iterator[str]:
             yield f"{name} is not one of the {len(shards)} data files that the index names"
     for path in sorted(shards):
         if not path.is_file():
-            yield f"no {path.relative_to(folder).as_posix()}"
+            yield f"{path.relative_to(folder).as_posix()} is missing"
 
 
 def check_digest(subject: Subject) -> Check:
@@ -119,7 +116,7 @@ def check_digest(subject: Subject) -> Check:
         expected=digest,
         found=actual,
         problems=[] if actual == digest else [f"digest {actual}"],
-        advice="The files changed after the export: export again.",
+        advice="The files were changed after the export. Export again.",
     )
 
 
@@ -131,10 +128,10 @@ def check_graph_size(subject: Subject) -> Check:
     return conclude(
         "graph-size",
         looked_at="the size of saved_model.pb",
-        expected=f"at most {MOST_BYTES} bytes, the most that protocol buffers parse",
+        expected=f"at most {MOST_BYTES} bytes, the limit of protocol buffers",
         found=f"{size} bytes",
         problems=[f"{size} bytes"] if size > MOST_BYTES else [],
-        advice="Keep large constants in variables or assets instead of in the graph.",
+        advice="Move large constants from the graph to variables or assets.",
     )
 
 
@@ -148,7 +145,7 @@ def check_serve_tag(subject: Subject) -> Check:
         expected=f"one graph with the tags {_SERVE}",
         found="one graph, with only the tag 'serve'",
         problems=[] if tags == [_SERVE] else [f"{len(tags)} graphs with the tags {listed}"],
-        advice="Export again; a server loads the graph with only the tag 'serve'.",
+        advice="Export again. A server loads the graph whose only tag is 'serve'.",
     )
 
 
@@ -159,10 +156,11 @@ def check_unreached_functions(subject: Subject) -> Check:
     return conclude(
         "unreached-functions",
         looked_at=f"the {len(functions)} functions in the graph's library",
-        expected="each called by a signature, the initialization, the restoring or a table",
+        expected="each is called by a signature, the initialization, the restore function or a table",
         found=f"each of the {len(functions)} functions is called",
-        problems=[f"nothing that serves calls {name!r}" for name in sorted(functions - called)],
-        advice="Export only what serves: a training or evaluation function was left in.",
+        problems=[f"{name!r} is never called in serving" for name in sorted(functions - called)],
+        advice="Remove the training or evaluation function from the network that build returns, and export"
+        " again.",
     )
 
 
@@ -189,9 +187,9 @@ def check_size_budget(subject: Subject) -> Check:
     values = sum(math.prod(entry.shape) for key, entry in entries.items() if key != OBJECT_GRAPH_KEY)
     problems = []
     if budget.size_bytes is not None and size > budget.size_bytes:
-        problems.append(f"{size} bytes, {size - budget.size_bytes} too many")
+        problems.append(f"{size} bytes, {size - budget.size_bytes} more than allowed")
     if budget.variables is not None and values > budget.variables:
-        problems.append(f"{values} values in variables, {values - budget.variables} too many")
+        problems.append(f"{values} values in variables, {values - budget.variables} more than allowed")
     live = f"; the live version has {subject.live.release.size_bytes} bytes" if subject.live else ""
     bounds = [
         f"at most {bound} {what}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from redraw.records import Check
 from redraw.validate.graph_diff.compare import compare_graphs
@@ -12,9 +11,7 @@ from redraw.validate.graph_diff.comparison import Comparison, Part
 from redraw.validate.graph_diff.picture import draw_picture
 from redraw.validate.graph_diff.serving_graph import read_signatures
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 
 def check_graphs(subject: Subject) -> Check:
@@ -31,12 +28,14 @@ def check_graphs(subject: Subject) -> Check:
             f" {', '.join(signature.name for signature in signatures)} reach"
             f" ({sum(part.count for part in comparison.serving)})"
         ),
-        expected="nothing in serving that only training needs: dropout, input, gradients, optimizer, …",
+        expected="the serving graph has nothing that only training needs (dropout, input pipeline, gradients,"
+        " optimizer, …)",
         found=_summarize(comparison),
         problems=[_problem(part) for part in comparison.serving if part.fate == "left"],
         advice=(
-            "Draw it only for Mode.TRAIN in build, and make sure that training=False reaches every layer; if"
-            " it is meant to be served, name its type in the definition's stateful_ops."
+            "Build these parts only for Mode.TRAIN, and call every layer with training=False for"
+            " Mode.SERVE. If a part is meant to be served, list the type of its operation in the"
+            " definition's stateful_ops."
         ),
     )
 
@@ -45,8 +44,8 @@ def _summarize(comparison: Comparison) -> str:
     inputs = ", ".join(f"{tensor.name} {tensor.spec}" for tensor in comparison.placeholders)
     return (
         f"{comparison.count('shared')} operations shared; {comparison.count('removed')} removed"
-        f" ({_by_kind(comparison.by_kind('removed'))}); {comparison.count('added')} added;"
-        f" in the input pipeline's place: {inputs or 'nothing'}"
+        f" ({_by_kind(comparison.by_kind('removed'))}); {comparison.count('added')} added; inputs instead"
+        f" of the input pipeline: {inputs or 'none'}"
     )
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from redraw.checkpoint.bundle.dtypes import dtype_name
 from redraw.records import Check
 from redraw.serving.graph.runtimes.op_lists import OpForm, Releases, read_releases
+from redraw.serving.graph.serving_graph import ServingGraph
 from redraw.validate.outcome import CannotRun, conclude
+from redraw.validate.subject.subject import Subject
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.attr_value_pb2 import AttrValue
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
-
-    from redraw.serving.graph.serving_graph import ServingGraph
-    from redraw.validate.subject.subject import Subject
 
 
 def check_custom_ops(subject: Subject) -> Check:
@@ -26,14 +25,15 @@ def check_custom_ops(subject: Subject) -> Check:
     return conclude(
         "custom-ops",
         looked_at=f"the {len(used)} types of operations in the graph and its functions",
-        expected=f"operations of TensorFlow {first} to {last}",
+        expected=f"only operations of TensorFlow {first} to {last}",
         found=f"{len(used)} types of operations, all TensorFlow's own",
         problems=[
-            f"no release knows {op}, as node {places[0][0]}"
+            f"no TensorFlow release has the operation {op} (node {places[0][0]})"
             for op, places in used.items()
             if releases.newest(op) is None
         ],
-        advice="Use TensorFlow's own operations; a server without the custom one refuses the model.",
+        advice="Use TensorFlow's own operations. A server without the custom operation cannot load the"
+        " model.",
     )
 
 
@@ -47,9 +47,9 @@ def check_serving_runtime(subject: Subject) -> Check:
     runtime = ".".join(subject.definition.serving_runtime.split(".")[:2])
     if runtime not in releases.graph_versions:
         raise CannotRun(
-            f"the definition's serving_runtime is {subject.definition.serving_runtime!r}, and there are op"
-            f" lists for {', '.join(releases.graph_versions)}",
-            "Set serving_runtime to one of these.",
+            f"the definition's serving_runtime is {subject.definition.serving_runtime!r}, and Redraw knows"
+            f" only the operations of TensorFlow {', '.join(releases.graph_versions)}",
+            "Set serving_runtime to one of these versions.",
         )
     used = _used(graph)
     problems = [*_version_problems(graph, releases, runtime)]
@@ -61,11 +61,12 @@ def check_serving_runtime(subject: Subject) -> Check:
         "serving-runtime",
         looked_at=f"{len(used)} types of operations with their attributes; graph version {versions.producer},"
         f" to be read by {versions.min_consumer} or later",
-        expected=f"what TensorFlow {runtime} (graph version {releases.graph_versions[runtime]}) knows",
-        found=f"all known to TensorFlow {runtime}",
+        expected=f"only operations and attributes that TensorFlow {runtime} (graph version"
+        f" {releases.graph_versions[runtime]}) has",
+        found=f"TensorFlow {runtime} has all of them",
         problems=problems,
-        advice="Serve with a later TensorFlow and say so in the definition's serving_runtime"
-        f" (now {runtime}), or draw the network with older operations.",
+        advice="Serve with a later TensorFlow and set its version in the definition's serving_runtime (now"
+        f" {runtime}), or build the network with older operations.",
     )
 
 
@@ -87,13 +88,13 @@ def _version_problems(graph: ServingGraph, releases: Releases, runtime: str) -> 
     versions, own = graph.meta.graph_def.versions, releases.graph_versions[runtime]
     last = _ends(releases)[1]
     if versions.min_consumer > own:
-        yield f"the graph demands a reader of version {versions.min_consumer}; TensorFlow {runtime} has {own}"
+        yield f"the graph needs graph version {versions.min_consumer}; TensorFlow {runtime} has version {own}"
     if own in versions.bad_consumers:
-        yield f"the graph refuses readers of version {own}, which is TensorFlow {runtime}"
+        yield f"the graph excludes graph version {own}, which is that of TensorFlow {runtime}"
     if versions.producer > releases.graph_versions[last]:
         yield (
-            f"the graph was written by version {versions.producer}, later than TensorFlow {last}"
-            f" ({releases.graph_versions[last]}), the last one known"
+            f"the graph was written with graph version {versions.producer}, which is later than that of"
+            f" TensorFlow {last} ({releases.graph_versions[last]}), the newest release that Redraw knows"
         )
 
 
@@ -107,7 +108,8 @@ def _op_problems(
     if form is None:
         first = next(releases.forms(op)).first
         yield (
-            f"TensorFlow {runtime} does not know {op}, as node {places[0][0]}; the first that does is {first}"
+            f"TensorFlow {runtime} does not have the operation {op} (node {places[0][0]}); the first"
+            f" release with it is {first}"
         )
         return
     for place, node in places:
@@ -124,8 +126,8 @@ def _refusals(
     producer = graph.meta.graph_def.versions.producer
     if form is not None and form.deprecated is not None and producer >= form.deprecated:
         yield (
-            f"TensorFlow refuses {op} {places[0][0]} in graphs of version {form.deprecated} or later,"
-            f" and this one's is {producer}"
+            f"TensorFlow refuses {op} {places[0][0]} in graphs of version {form.deprecated} or later, and"
+            f" this graph has version {producer}"
         )
 
 
@@ -136,12 +138,12 @@ def _attr_problem(name: str, value: AttrValue, form: OpForm, newest: OpForm) -> 
     if name not in form.defaults:
         # An older runtime ignores the attribute; with its default value the result is the same.
         at_default = newest.defaults.get(name) == value.SerializeToString(deterministic=True)
-        return "" if at_default else f"does not know the attribute {name!r}"
+        return "" if at_default else f"does not have the attribute {name!r}"
     refused = [item for item in _values(value) if item not in form.allowed.get(name, {item})]
     if not refused:
         return ""
     text = dtype_name(refused[0]) if isinstance(refused[0], int) else refused[0]
-    return f"does not take {text} for the attribute {name!r}"
+    return f"does not accept {text} for the attribute {name!r}"
 
 
 def _values(value: AttrValue) -> Iterator[int | str]:
@@ -159,5 +161,5 @@ def _since(name: str, value: AttrValue, op: str, releases: Releases) -> str:
     newest = releases.newest(op)
     for form in releases.forms(op):
         if newest is not None and name in form.defaults and not _attr_problem(name, value, form, newest):
-            return f"; the first that does is {form.first}"
-    return "; no release that is known does"
+            return f"; the first release that does is {form.first}"
+    return "; no release that Redraw knows does"

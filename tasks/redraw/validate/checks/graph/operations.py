@@ -35,11 +35,12 @@ def check_host_code(subject: Subject) -> Check:
     read = _reads_of_assets(graph)
     return conclude(
         "host-code",
-        looked_at="what the signatures, the initialization and the restoring reach, and the function library",
-        expected="no call of Python, no socket, and no file but the export's own variables and assets",
+        looked_at="the operations of the signatures, the initialization and the restore function, and the"
+        " function library",
+        expected="no calls of Python code, no sockets, and no files except the export's variables and assets",
         found=f"no Python and no files but {read} reads of assets" if read else "no Python, no files",
         problems=_problems(subject),
-        advice="Use TensorFlow's operations, and let the definition hold files as tf.saved_model.Asset.",
+        advice="Use TensorFlow's operations, and wrap files in tf.saved_model.Asset.",
     )
 
 
@@ -77,13 +78,13 @@ def check_inference_ops(subject: Subject) -> Check:
     return conclude(
         "inference-ops",
         looked_at=f"the {count} operations that {_named(graph)} reach",
-        expected="none that draws at random, reads a queue or an iterator, writes a summary or a checkpoint,"
-        " prints, updates variables, or is an optimizer's or a gradient's"
-        + (f", but for {', '.join(sorted(declared))}" if declared else ""),
-        found=f"only the declared {', '.join(used)}" if used else f"none among {count} operations",
+        expected="no operation that draws random numbers, reads a queue or an iterator, writes a summary or a"
+        " checkpoint, prints, updates variables, or belongs to an optimizer or a gradient"
+        + (f", except {', '.join(sorted(declared))}" if declared else ""),
+        found=f"only the declared {', '.join(used)}" if used else f"no such operation among {count}",
         problems=problems,
-        advice="Draw the network for Mode.SERVE without it (training=False reaches every layer?), or declare"
-        " it in the definition's stateful_ops if the answer needs it.",
+        advice="Build the network for Mode.SERVE without this operation (call every layer with"
+        " training=False). If the answer needs it, list its type in the definition's stateful_ops.",
     )
 
 
@@ -111,23 +112,23 @@ def check_accelerators(subject: Subject) -> Check:
     problems = [*_noted(graph), *_operations(graph)]
     return conclude(
         "accelerator-ops",
-        looked_at="the operations, and the notes for XLA, in the graph and its functions",
+        looked_at="the operations, and the attributes for XLA, in the graph and its functions",
         expected="nothing that a server without a GPU, a TPU or XLA refuses",
-        found="no operation and no note of these",
+        found="no such operation or attribute",
         problems=problems,
-        advice="Draw it as on a machine without a GPU (use_cudnn=False in layers of Keras, or "
-        "CUDA_VISIBLE_DEVICES=-1), and without jit_compile=True; an export takes XLA's notes"
-        " out by itself, so export again.",
+        advice="Build the network without GPU operations (use_cudnn=False in Keras layers, or"
+        " CUDA_VISIBLE_DEVICES=-1) and without jit_compile=True, and export again: the export removes"
+        " attributes for XLA.",
     )
 
 
 def _noted(graph: ServingGraph) -> Iterator[str]:
     for function in graph.meta.graph_def.library.function:
         if any(_NOTE.match(name) and value.b for name, value in function.attr.items()):
-            yield f"function {function.signature.name} is to be compiled by XLA"
+            yield f"function {function.signature.name} is marked for compilation by XLA"
     for place, node in graph.nodes():
         if any(_NOTE.match(name) and value.b for name, value in node.attr.items()):
-            yield f"{node.op} {place} is to be compiled by XLA"
+            yield f"{node.op} {place} is marked for compilation by XLA"
 
 
 def _operations(graph: ServingGraph) -> Iterator[str]:

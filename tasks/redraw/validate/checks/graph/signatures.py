@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from redraw.checkpoint.bundle.dtypes import dtype_name
 from redraw.recorded.nodes import node_name
 from redraw.records import Check, Signature, TensorSpec
-from redraw.serving.graph.serving_graph import tensors_of
+from redraw.serving.graph.serving_graph import ServingGraph, tensors_of
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.serving.graph.serving_graph import ServingGraph
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _DEFAULT = "serving_default"
 _PREDICT, _CLASSIFY, _REGRESS = (
@@ -35,9 +31,9 @@ def check_signatures(subject: Subject) -> Check:
         "signatures",
         looked_at=f"the signatures in {subject.folder / 'saved_model.pb'}",
         expected="; ".join(f"{name}: {_format(signature)}" for name, signature in sorted(expected.items())),
-        found=f"just these: {', '.join(sorted(expected))}",
+        found=f"exactly these: {', '.join(sorted(expected))}",
         problems=[*_differences(expected, subject.served_signatures), *_unfed(subject.graph)],
-        advice="Export again with the current definition, or change its signature.",
+        advice="Export again with the current definition, or correct the signature in the definition.",
     )
 
 
@@ -97,11 +93,12 @@ def check_method_names(subject: Subject) -> Check:
     return conclude(
         "method-names",
         looked_at=f"the signatures {', '.join(map(repr, methods)) or '(none)'}",
-        expected=f"{_DEFAULT!r} among them; the method {_PREDICT}, or {_CLASSIFY} or {_REGRESS} with the"
-        " outputs that these promise; the batch None first in each tensor",
+        expected=f"a signature {_DEFAULT!r}; the method {_PREDICT}, or {_CLASSIFY} or {_REGRESS} with the"
+        " outputs that the method requires; a batch dimension (None) first in each tensor",
         found=", ".join(f"{name}: {method}" for name, method in methods.items()),
         problems=problems,
-        advice="Give the definition a signature 'serving_default', and export again.",
+        advice="Give the definition a signature 'serving_default' with None first in each shape, and export"
+        " again.",
     )
 
 
@@ -111,20 +108,23 @@ def _broken_promises(method: str, signature: Signature) -> Iterator[str]:
         return
     dtypes = [spec.dtype for spec in signature.inputs.values()]
     if dtypes != ["string"]:
-        yield f"inputs: {method} takes one string of serialized examples, not {', '.join(dtypes)}"
+        yield (
+            f"inputs: {method} requires one string tensor of serialized tf.train.Examples, got"
+            f" {', '.join(dtypes)}"
+        )
     for name, spec in signature.outputs.items():
         if promised.get(name) != spec.dtype:
-            expected = promised.get(name, f"none but {' and '.join(promised)}")
-            yield f"output {name!r}: {method} promises {expected}, got {spec}"
+            expected = promised.get(name, f"only {' and '.join(promised)}")
+            yield f"output {name!r}: {method} requires {expected}, got {spec}"
     if not promised.keys() & signature.outputs.keys():
-        yield f"outputs: {method} promises {' or '.join(promised)}"
+        yield f"outputs: {method} requires {' or '.join(promised)}"
 
 
 def _fixed_batches(signature: Signature) -> Iterator[str]:
     for kind, tensors in (("input", signature.inputs), ("output", signature.outputs)):
         for name, spec in tensors.items():
             if not spec.shape or spec.shape[0] is not None:
-                yield f"{kind} {name!r} has no free batch dimension: {spec}"
+                yield f"{kind} {name!r} has no batch dimension (None first): {spec}"
 
 
 def check_live_signatures(subject: Subject) -> Check:
@@ -139,20 +139,20 @@ def check_live_signatures(subject: Subject) -> Check:
     breaks = list(_breaks(release.signatures, subject.served_signatures, subject.graph))
     against = f"the signatures of the live version {release.version}"
     if breaks and subject.allow_breaking:
-        allowed = f"breaking, and wanted ({subject.allow_breaking}): {'; '.join(breaks)}"
+        allowed = f"breaking changes, allowed ({subject.allow_breaking}): {'; '.join(breaks)}"
         return _conclude(against, allowed, [])
-    return _conclude(against, f"all that version {release.version} promises", breaks)
+    return _conclude(against, f"all inputs and outputs of version {release.version}", breaks)
 
 
 def _conclude(against: str, found: str, problems: list[str]) -> Check:
     return conclude(
         "live-signatures",
         looked_at=f"the signatures, and {against}",
-        expected="every request that the live version takes, answered with what it answers",
+        expected="every request to the live version is still valid, and is answered with the same outputs",
         found=found,
         problems=problems,
-        advice="Keep what clients use and add a signature next to it, or say why it has to break"
-        " (--allow-breaking REASON).",
+        advice="Keep the signatures of the live version and add a new one next to them, or allow the breaking"
+        " change: --allow-breaking REASON.",
     )
 
 
@@ -174,9 +174,9 @@ def _input_breaks(live: _Specs, new: _Specs, optional: set[str]) -> Iterator[str
         if name not in new:
             yield f"input {name!r} is gone or renamed"
         elif new[name].dtype != spec.dtype or not _covers(new[name], spec):
-            yield f"input {name!r} took {spec}, and takes {new[name]}"
+            yield f"input {name!r} was {spec}, and is now {new[name]}"
     for name in sorted(new.keys() - live.keys() - optional):
-        yield f"input {name!r} is new, and no client sends it"
+        yield f"input {name!r} is new, and existing clients do not send it"
 
 
 def _output_breaks(live: _Specs, new: _Specs) -> Iterator[str]:
@@ -184,7 +184,7 @@ def _output_breaks(live: _Specs, new: _Specs) -> Iterator[str]:
         if name not in new:
             yield f"output {name!r} is gone or renamed"
         elif new[name].dtype != spec.dtype or not _covers(spec, new[name]):
-            yield f"output {name!r} was {spec}, and is {new[name]}"
+            yield f"output {name!r} was {spec}, and is now {new[name]}"
 
 
 def _covers(wide: TensorSpec, narrow: TensorSpec) -> bool:

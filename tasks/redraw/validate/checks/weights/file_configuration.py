@@ -46,21 +46,20 @@ def check_file_configuration(subject: Subject) -> Check:
         configuration = read_configuration(source)
         tables = list(differing_tables(subject.graph, source, subject.folder / "assets"))
     except (CheckpointError, StorageError) as err:
-        raise CannotRun(str(err), "Validate with the checkpoint that the export was made of.") from err
+        raise CannotRun(str(err), "Validate with the checkpoint that the export was made from.") from err
     compared = None if configuration is None else _compare_layers(subject, configuration)
     unclear = _unclear(subject, described=compared is not None)
     if configuration is not None and configuration.other_assets:
         names = short_list(configuration.other_assets, "files")
-        unclear.append(f"the file keeps {names}, which only the code of a layer reads: compare by hand")
+        unclear.append(f"the file has {names}, which only the layer's own code can read; compare by hand")
     return conclude(
         NAME,
         looked_at=f"the layers' settings and the tables in {source.uri}, compared with those that are served",
-        expected="the same settings where they change an answer, the same order of layers, and equal tables",
+        expected="the same settings if they can change an answer, the same order of layers, and equal tables",
         found=_summarize(subject, compared),
         problems=[*(compared.problems if compared else ()), *unclear, *tables],
-        advice="Make the definition's layers as the file has them; if a difference is wanted, such as a"
-        " function of the last layer that serve applies by itself, say why:"
-        f" --waive {NAME}=REASON.",
+        advice="Build the layers with the settings of the file. If a difference is intended, such as a last"
+        f" activation that serve applies itself, waive the check: --waive {NAME}=REASON.",
     )
 
 
@@ -78,7 +77,7 @@ def _compare_layers(subject: Subject, configuration: Configuration) -> Compariso
     except Unreadable as err:
         raise CannotRun(
             f"the configuration in {subject.source.uri} cannot be read as layers ({err})",
-            f"Compare it by hand, then waive it: --waive {NAME}=REASON.",
+            f"Compare the layers by hand, then waive the check: --waive {NAME}=REASON.",
         ) from err
     _complete_settings(described, subject.source)
     served = ((row["variable"], row["key"]) for row in subject.ledger["served"])
@@ -117,9 +116,10 @@ def _summarize(subject: Subject, compared: Comparison | None) -> str:
         return f"{compared.compared} layers compared, each the same{rest}"
     if read_configuration(subject.source) is None:
         return (
-            f"no layer compared: a checkpoint of the format {subject.source.format} says nothing of them here"
+            f"no layer compared: this checkpoint (format {subject.source.format}) does not describe its"
+            " layers"
         )
-    return "no layer compared: the definition draws none of Keras"
+    return "no layer compared: the definition has no Keras layers"
 
 
 def differing_tables(graph: ServingGraph, source: CheckpointSource, assets: Path) -> Iterator[str]:
@@ -144,7 +144,7 @@ def differing_tables(graph: ServingGraph, source: CheckpointSource, assets: Path
             key, table = next(iter(rivals.items()))
             other = next(word for word in [*table, *content] if table.get(word) != content.get(word))
             yield (
-                f"table {place}, {len(content)} keys: {other!r} is {content.get(other)!r} in it, and"
+                f"table {place}, {len(content)} keys: {other!r} is {content.get(other)!r} in the export, and"
                 f" {table.get(other)!r} in the checkpoint's {key!r}, {len(table)} keys"
             )
 
@@ -172,7 +172,7 @@ def _differing_files(graph: ServingGraph, source: CheckpointSource, assets: Path
     original = {name: source.neighbour(f"assets/{name}", _LARGEST_ASSET) for name in names[:_MOST_ASSETS]}
     for name, content in sorted(exported.items()):
         if original.get(name, content) not in (None, content):
-            yield f"asset {name!r}: its content is another one than that of the file next to the weights"
+            yield f"asset {name!r}: its content differs from the file next to the weights"
     spare = [
         n
         for n, content in original.items()
@@ -181,8 +181,8 @@ def _differing_files(graph: ServingGraph, source: CheckpointSource, assets: Path
     for name in sorted(exported.keys() - original.keys()):
         if spare and exported[name] not in original.values():
             yield (
-                f"asset {name!r}: its content is that of none of the files next to the weights, of which none"
-                f" is used for {short_list(spare, 'files')}"
+                f"asset {name!r}: its content equals no file next to the weights, and these files are not"
+                f" used by any asset: {short_list(spare, 'files')}"
             )
 
 

@@ -22,12 +22,13 @@ def check_single_copy(subject: Subject) -> Check:
     problems = [*find_copies(subject.graph, set(entries)), *_ledger_problems(subject)]
     return conclude(
         "single-copy",
-        looked_at=f"{len(entries)} tensors, the variables that they are restored into, and which of these"
-        " signatures reach",
-        expected="each tensor in one variable, each variable from one tensor and read by a signature",
+        looked_at=f"{len(entries)} tensors, the variables that they are restored into, and the variables that"
+        " signatures read",
+        expected="each tensor is restored into one variable, which a signature reads, and each variable from"
+        " one tensor",
         found=f"{len(entries)} tensors, each read by a signature and stored once",
         problems=problems,
-        advice="Export with Redraw, which stores what is served and nothing else.",
+        advice="Export with 'redraw export', which stores only served variables.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.formats.source import CheckpointSource
@@ -13,10 +13,8 @@ from redraw.checkpoint.objects.roles import Role, classify_tensors
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
 from redraw.records import Check
 from redraw.validate.outcome import conclude
-
-if TYPE_CHECKING:
-    from redraw.validate.subject.export_bytes import Reading
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.export_bytes import Reading
+from redraw.validate.subject.subject import Subject
 
 # The export's prefix for constants of the definition, which no checkpoint has.
 _CONSTANTS = "constants/"
@@ -41,11 +39,12 @@ def check_weights_source(subject: Subject) -> Check:
         "weights-source",
         looked_at=f"{len(rows)} served variables, {sum(reading.compared.values())} bytes of them, compared"
         f" with {source.uri}",
-        expected=f"{claimed} weights, bit by bit those that the restore ledger names",
+        expected=f"{claimed} weights, each bitwise equal to the checkpoint's tensor that the restore ledger"
+        " names",
         found=f"{len(reading.compared)} variables, each the same in every bit;"
         f" {_kinds(rows, source, claimed)}{_raw_among_averages(subject)}",
         problems=problems,
-        advice="Export again from that checkpoint, or validate with the checkpoint that was exported.",
+        advice="Export this checkpoint again, or validate with the checkpoint that was exported.",
     )
 
 
@@ -66,7 +65,7 @@ def _bytes_problems(
                 f" {stored.dtype} {list(stored.shape)}"
             )
         elif saved_as in reading.unlike:
-            yield f"variable {variable!r} is not the checkpoint's {key!r}: {reading.unlike[saved_as]}"
+            yield f"variable {variable!r} differs from the checkpoint's {key!r}: {reading.unlike[saved_as]}"
         elif saved_as not in reading.compared:
             yield f"variable {variable!r} could not be compared: its bytes are missing or damaged"
 
@@ -75,7 +74,7 @@ def _unexplained(rows: list[_Row], bundle: TensorBundle) -> Iterator[str]:
     explained = {row["saved_as"] for row in rows} | {OBJECT_GRAPH_KEY}
     for key in bundle.entries:
         if key not in explained and not key.startswith(_CONSTANTS):
-            yield f"tensor {key!r} has no row in the restore ledger"
+            yield f"tensor {key!r} is not in the restore ledger"
 
 
 def _misplaced(rows: list[_Row], restored: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -98,7 +97,10 @@ def _kind_problems(
     if claimed == "raw":
         for variable, key in keys.items():
             if key in shadow:
-                yield f"variable {variable!r} is raw by the record, but comes from the moving average {key!r}"
+                yield (
+                    f"variable {variable!r}: the record says raw, but the value comes from the moving"
+                    f" average {key!r}"
+                )
         return
     if not shadow & set(keys.values()):
         yield f"the record says average, but no variable comes from a moving average of {source.uri}"
@@ -107,14 +109,14 @@ def _kind_problems(
     for variable, key in keys.items():
         if key not in shadow and (all_averaged or key in averages):
             yield (
-                f"variable {variable!r} is averaged by the record, but comes from the raw {key!r}"
-                + (f" next to {averages[key]!r}" if key in averages else "")
+                f"variable {variable!r}: the record says average, but the value comes from the raw weight"
+                f" {key!r}" + (f" next to {averages[key]!r}" if key in averages else "")
             )
 
 
 def _raw_among_averages(subject: Subject) -> str:
     raw = subject.ledger.get("without_average", ())
-    return f"; trained and yet raw, for there is no average: {', '.join(raw)}" if raw else ""
+    return f"; served raw, because the checkpoint has no average of them: {', '.join(raw)}" if raw else ""
 
 
 def _averaged_keys(source: CheckpointSource, root: str | None) -> set[str]:
@@ -131,7 +133,9 @@ def _kinds(rows: list[_Row], source: CheckpointSource, claimed: str) -> str:
         return "all raw"
     averages = set(find_averages(source.entries, source.graph).values())
     raw = sum(row["key"] not in averages for row in rows)
-    return f"{len(rows) - raw} moving averages, {raw} of which there are none" if averages else "all averaged"
+    return (
+        f"{len(rows) - raw} moving averages, {raw} weights without an average" if averages else "all averaged"
+    )
 
 
 def check_finite_weights(subject: Subject) -> Check:
@@ -154,12 +158,12 @@ def check_finite_weights(subject: Subject) -> Check:
     return conclude(
         "finite-weights",
         looked_at=f"the values of {len(subject.bundle.entries)} tensors",
-        expected="finite numbers, or what the export was allowed (allow_non_finite) and its ledger notes",
-        found=f"allowed, and as noted: {listed}" if allowed else "every value is a finite number",
+        expected="only finite numbers, or those that --allow-non-finite allowed at export",
+        found=f"NaN or infinity, as allowed at export: {listed}" if allowed else "only finite numbers",
         problems=[
             f"{count} elements of {key!r} are NaN or infinite"
             for key, count in non_finite.items()
             if key not in allowed
         ],
-        advice="Export an earlier checkpoint.",
+        advice="Export an earlier checkpoint, or export again with --allow-non-finite.",
     )

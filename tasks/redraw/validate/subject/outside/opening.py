@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from redraw.definition import OutsideReference, RecordedDefinition
+from redraw.definition import ModelDefinition, OutsideReference, RecordedDefinition
 from redraw.errors import CheckpointNotFound, InvalidName
 from redraw.inspect.answers.naming import Exchange, Naming
 from redraw.inspect.answers.record_parts import Problems
@@ -22,10 +21,7 @@ from redraw.storage.opening import download_tree, open_storage
 from redraw.storage.scratch import demand_room
 from redraw.uri import BucketUri, Uri
 from redraw.validate.subject.outside.witnesses import GraphWitness, SavedModelWitness, ask_witness
-
-if TYPE_CHECKING:
-    from redraw.definition import ModelDefinition
-    from redraw.validate.subject.subject import Subject
+from redraw.validate.subject.subject import Subject
 
 _GRAPHS = (".meta", ".pbtxt")
 _GENERATED = 200

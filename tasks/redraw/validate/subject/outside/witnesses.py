@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -14,12 +14,10 @@ from redraw.inspect.answers.naming import Exchange, Misfit, Naming
 from redraw.inspect.answers.record_parts import Problems
 from redraw.inspect.inspect import describe_saved_model
 from redraw.records import Signature
+from redraw.serving import LoadedModel
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, cast_request, count_rows, take_rows
 from redraw.uri import Uri
-
-if TYPE_CHECKING:
-    from redraw.serving import LoadedModel
 
 _BATCH = 32
 
@@ -71,11 +69,16 @@ class SavedModelWitness:
         name, spec = self._find_signature(signature)
         input_names = self._naming.inputs(signature, {name: name for name in spec.inputs})
         if extra := sorted(set(spec.inputs) - set(input_names.values())):
-            raise Misfit(f"it wants the input {', '.join(map(repr, extra))}, which the export does not take")
+            raise Misfit(
+                f"the reference requires the input {', '.join(map(repr, extra))}, which the export does not"
+                " have"
+            )
         inputs = {input_name: request[ours] for ours, input_name in input_names.items()}
         for input_name, value in inputs.items():
             if ((dtype := spec.inputs[input_name].dtype) == "string") != (value.dtype.kind in "OSU"):
-                raise Misfit(f"its input {input_name!r} is {dtype}, and not {value.dtype}")
+                raise Misfit(
+                    f"input {input_name!r} is {dtype} in the reference, and {value.dtype} in the export"
+                )
         answers = self._model.answer(name, cast_request(inputs, spec.inputs))
         return self._naming.outputs(signature, answers)
 

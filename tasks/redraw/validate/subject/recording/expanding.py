@@ -111,7 +111,7 @@ def _expand(nodes: dict[str, Any], functions: dict[str, Any], outputs: list[str]
         if count > _MOST_CALLS:
             raise InvalidDefinition(
                 f"function {nodes[name].attr['f'].func.name!r}: expected at most {_MOST_CALLS} calls, got"
-                " more: it calls itself. Write the model as a definition."
+                " more, because the function calls itself. Write the model as a definition."
             )
         function = functions[nodes[name].attr["f"].func.name]
         inner = _inline(nodes[name], function)

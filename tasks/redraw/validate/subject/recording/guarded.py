@@ -55,7 +55,8 @@ class GuardedSession:
             if (why := self._outside(node, fed)) != "":
                 raise CannotRun(
                     f"the recorded graph was not run: {node.op} {node.name!r} {why}",
-                    "Cut behind it, or waive the check.",
+                    "Draft again with inputs after this operation, or waive the check: --waive"
+                    " recorded-answers=REASON.",
                 )
         return self._session.run(fetches, feeds)
 

@@ -36,8 +36,9 @@ class KerasFile:
             self._model = _load(path, keras_2=definition.stored["keras_2"])
         except Exception as err:  # Keras raises many kinds of errors for a file that it cannot load
             raise CannotRun(
-                f"Keras does not load {path.name} by itself: {type(err).__name__}: {one_line(err, 200)}",
-                "Name the file that holds the whole model, or a reference.",
+                f"Keras cannot load {path.name} without custom code: {type(err).__name__}:"
+                f" {one_line(err, 200)}",
+                "Name the file that holds the whole model, or add --reference URI.",
             ) from err
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -56,8 +57,8 @@ def _demand_own(path: Path) -> None:
     configuration = read_configuration(open_checkpoint(path))
     if configuration is None:
         raise CannotRun(
-            f"{path.name} has no configuration, so Keras cannot load it by itself",
-            "Name the file that holds the whole model as the checkpoint, or name a reference.",
+            f"{path.name} has only weights and no configuration, so Keras cannot load the model",
+            "Name the file that holds the whole model as the checkpoint, or add --reference URI.",
         )
     foreign = [
         *find_foreign(configuration.model, keras_2=configuration.keras_2),
@@ -65,9 +66,8 @@ def _demand_own(path: Path) -> None:
     ]
     if foreign:
         raise CannotRun(
-            f"{path.name} is not loaded: it needs {', '.join(map(repr, foreign[:5]))}, which is none of"
-            " Keras' own",
-            "Name a reference that can be loaded, or waive the check.",
+            f"{path.name} is not loaded, because it needs custom code: {', '.join(map(repr, foreign[:5]))}",
+            "Add --reference URI with a reference that can be loaded, or waive the check.",
         )
 
 

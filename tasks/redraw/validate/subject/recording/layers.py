@@ -52,7 +52,7 @@ class Layers:
             operation = self._graph.get_operation_by_name(name)
         except KeyError as err:
             raise CannotRun(
-                f"{tensor} is inside of a function of the recorded graph, where no session can feed it",
+                f"{tensor} is inside a function of the recorded graph, so a session cannot feed it",
                 "Waive the check, or write the model as a definition.",
             ) from err
         return operation.name not in self._inside
@@ -157,7 +157,7 @@ class Layers:
         if not fits:
             raise CannotRun(
                 f"the recorded graph itself does not show that {claim.tensor} is {claim.kind} of {claim.by}",
-                "Report it with the recording; write the model as a definition.",
+                "Write the model as a definition, and report the problem to Redraw with the recorded graph.",
             )
 
     def _read_of(self, variable: Any) -> Any:
@@ -187,7 +187,7 @@ class Layers:
         if average.share and (np.min(moved) <= 0 or np.max(moved) > 1.3):
             raise CannotRun(
                 f"the recorded graph does not show that {average.variable} averages {average.statistic}",
-                "Report it with the recording; write the model as a definition.",
+                "Write the model as a definition, and report the problem to Redraw with the recorded graph.",
             )
 
 

@@ -52,8 +52,8 @@ def silence_loops(graph: Any, claims: Iterable[Any]) -> str:
             count += 1
     if not count:
         return ""
-    lacking = f"; not tried by themselves: {short_list(untried, 'products')}" if untried else ""
-    return f"{count} random products inside of loops and functions were replaced by their data{lacking}"
+    lacking = f"; not tried one by one: {short_list(untried, 'products')}" if untried else ""
+    return f"{count} random factors (dropout) inside loops and functions were removed{lacking}"
 
 
 def _is(name: str, tensor: str) -> bool:
@@ -95,7 +95,7 @@ def _try_piece(nodes: Mapping[str, Any], claim: Any) -> bool:
     if not fits:
         raise CannotRun(
             f"the recorded graph itself does not show that {claim.tensor} is {claim.kind} of {claim.by}",
-            "Report it with the recording; write the model as a definition.",
+            "Write the model as a definition, and report the problem to Redraw with the recorded graph.",
         )
     return True
 

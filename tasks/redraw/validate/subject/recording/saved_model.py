@@ -48,9 +48,10 @@ class SavedModelReference(UntouchedReference):
                 tf.graph_util.import_graph_def(recorded.graph_def, name="")
         except (ValueError, KeyError, TypeError, InvalidDefinition, tf.errors.OpError) as err:
             raise CannotRun(
-                f"TensorFlow {tf.__version__} does not take the SavedModel's graph as it is:"
+                f"TensorFlow {tf.__version__} cannot import the SavedModel's graph:"
                 f" {' '.join(str(err).split())[:200]}",
-                "Install what its operations need, or waive the check.",
+                "Install the packages that its operations need, or waive the check: --waive"
+                " recorded-answers=REASON.",
             ) from err
         self._expanded = recorded
         return _Session(self._graph)
@@ -65,7 +66,7 @@ class SavedModelReference(UntouchedReference):
             self._session.model = serving.load(folder, tags, lambda: self._definition.stateful_ops)
         except LoadFailed as err:
             raise CannotRun(
-                f"the untouched SavedModel cannot be loaded: {err}", "Correct the SavedModel."
+                f"the original SavedModel cannot be loaded: {err}", "Correct the SavedModel."
             ) from err
         how = super().restore(prefix)
         return how.replace("the recorded graph's own Saver", "loaded by TensorFlow in the sandbox")

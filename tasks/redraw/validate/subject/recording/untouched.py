@@ -72,14 +72,16 @@ class UntouchedReference:
             tf.graph_util.import_graph_def(recorded.graph_def, name="")
         except (ValueError, KeyError, TypeError, tf.errors.OpError) as err:
             raise CannotRun(
-                f"TensorFlow {tf.__version__} does not take the recorded graph as it is:"
+                f"TensorFlow {tf.__version__} cannot import the recorded graph:"
                 f" {' '.join(str(err).split())[:200]}",
-                "Install what its operations need, or waive the check.",
+                "Install the packages that its operations need, or waive the check: --waive"
+                " recorded-answers=REASON.",
             ) from err
         names = {operation.name for operation in self._graph.get_operations()}
         if not all(name.partition(":")[0] in names for name in _SAVER.values()):
             raise CannotRun(
-                "the recording holds no Saver of the usual names", "Name the .meta next to the checkpoint."
+                "the recorded graph has no Saver with the usual names",
+                "Name the .meta file next to the checkpoint.",
             )
         saver = tf1.train.SaverDef if hasattr(tf1.train, "SaverDef") else None
         return tf1.train.Saver(saver_def=saver(**_SAVER, version=2))  # type: ignore[misc]
@@ -110,8 +112,8 @@ class UntouchedReference:
         except (ValueError, tf.errors.OpError) as err:
             line = str(err).partition("\n")[0][:200]
             raise CheckpointMismatch(
-                f"{prefix}: expected a checkpoint of the recorded graph, got: {line}."
-                " Name the checkpoint that is next to the recording."
+                f"{prefix}: expected a checkpoint of the recorded graph, got: {line}. Name the checkpoint"
+                " next to the recorded graph."
             ) from err
 
     def _start_tables(self) -> None:
@@ -153,7 +155,8 @@ class UntouchedReference:
             CannotRun: Always.
         """
         raise CannotRun(
-            "a recording is restored only by its own Saver", "Name a checkpoint that it can read."
+            "a recorded graph can be restored only by its own Saver",
+            "Name a checkpoint that this Saver can read.",
         )
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -222,7 +225,7 @@ class UntouchedReference:
             CannotRun: Always.
         """
         raise CannotRun(
-            "a recording comes without evaluation data", "Take the thresholds out of the definition."
+            "a recorded graph has no evaluation data", "Remove the thresholds from the definition."
         )
 
     def close(self) -> None:

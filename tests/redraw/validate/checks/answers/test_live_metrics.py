@@ -163,7 +163,7 @@ def test_validate_regression_of_a_metric_nobody_measures_is_not_run_unless_waive
     report = examine(validator, mnist_export, tmp_path / "r.json", against=live_bucket)
     assert not report.passed
     assert live_metrics(report).status == "not_run"
-    assert "do not give recall" in live_metrics(report).found
+    assert "do not measure recall" in live_metrics(report).found
     waived = validator.validate(
         ValidateRequest(
             model="mnist",
@@ -222,7 +222,7 @@ def test_check_definition_with_a_limit_for_nothing_is_refused(
     name: str, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mnist(), "max_changed", {name: most})
-    with pytest.raises(InvalidDefinition, match="max_changed: expected one of digit, prob.* a share"):
+    with pytest.raises(InvalidDefinition, match="max_changed: expected an output .digit, prob.* a fraction"):
         mnist()().check()
 
 

@@ -143,18 +143,26 @@ def test_check_against_other_names_dtypes_and_a_fixed_batch_compares_values(
 @pytest.mark.parametrize(
     ("spec", "named", "message"),
     [
-        (tf.TensorSpec([None], tf.string, name="x"), {}, "its input 'x' is string, and not float32"),
+        (
+            tf.TensorSpec([None], tf.string, name="x"),
+            {},
+            "input 'x' is string in the reference, and float32 in the export",
+        ),
         (tf.TensorSpec([None, 3], tf.float32, name="x"), {}, "INVALID_ARGUMENT"),
         (
             tf.TensorSpec([None, 4], tf.float32, name="x"),
             {"signatures": {"good": "old"}},
-            "has no signature 'old', it has",
+            "has no signature 'old', only",
         ),
-        (tf.TensorSpec([None, 4], tf.float32, name="x"), {"outputs": {"y": "z"}}, "none of its outputs 'y'"),
+        (
+            tf.TensorSpec([None, 4], tf.float32, name="x"),
+            {"outputs": {"y": "z"}},
+            "none of the reference's outputs 'y'",
+        ),
         (
             tf.TensorSpec([None, 4], tf.float32, name="x"),
             {"inputs": {"x": "z"}},
-            "it has no input 'x', it has 'x'",
+            "no input for 'x', only 'x'",
         ),
     ],
 )
@@ -231,16 +239,19 @@ def test_check_against_recorded_texts_and_numbers_compares_exactly(compare: Comp
         ({"inputs": {"x": [[1, 2, 3, 4]]}}, "line 1: expected outputs or predictions, got inputs"),
         (
             {"instances": [{"x": 1}, {"y": 1}], "outputs": 1},
-            "expected the same names in each of its instances",
+            "expected the same names in each of instances",
         ),
         (
             {**ROW, "inputs": {"z": 1, "k": 2}},
-            "line 1: it has no input 'x', it has 'k', 'z': say which it is by inputs",
+            "line 1: the reference has no input for 'x', only 'k', 'z'; map the names",
         ),
-        ({**ROW, "outputs": {"z": 1, "k": 1}}, "line 1: none of its outputs 'k', 'z' is one of 'y'"),
+        (
+            {**ROW, "outputs": {"z": 1, "k": 1}},
+            "line 1: none of the reference's outputs 'k', 'z' is one of 'y'",
+        ),
         (
             {**ROW, "outputs": {"y": [[1, 2, 3, 4]]}},
-            "line 1: output 'y': expected a row for each of the first input's [3]",
+            "line 1: output 'y': expected as many rows as the first input, [3]",
         ),
         (
             {**ROW, "outputs": {"y": [[1, 2, 3]] * 3}},
@@ -251,8 +262,14 @@ def test_check_against_recorded_texts_and_numbers_compares_exactly(compare: Comp
             "line 1: output 'y': expected float32 [None, 4], got None",
         ),
         ({**ROW, "inputs": {"x": [[1, 2], [3]]}}, "line 1: input 'x': expected float32 [None, 4], got"),
-        ({**ROW, "inputs": {"x": 3}, "outputs": {"y": 3}}, "line 1: input 'x': expected a row for each"),
-        ({**ROW, "inputs": {"x": [[1, 2]] * 3}}, "line 1 row 0: the export refuses it: INVALID_ARGUMENT"),
+        (
+            {**ROW, "inputs": {"x": 3}, "outputs": {"y": 3}},
+            "line 1: input 'x': expected as many rows as the first input",
+        ),
+        (
+            {**ROW, "inputs": {"x": [[1, 2]] * 3}},
+            "line 1 row 0: the export refuses this row: INVALID_ARGUMENT",
+        ),
         ({**ROW, "signature": 7}, "signature_name: expected a text, got 7"),
         (
             {**ROW, "signature": "other"},
@@ -315,11 +332,11 @@ def test_check_against_a_prediction_log_passes_and_takes_the_first_rows(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: data[:-9], "after 3 whole records: expected a record of"),
-        (lambda data: data[: len(data) // 4 + 5], "after 1 whole records: expected 12 more bytes, got 5"),
+        (lambda data: data[:-9], "after 3 intact records: expected a record of"),
+        (lambda data: data[: len(data) // 4 + 5], "after 1 intact records: expected 12 more bytes, got 5"),
         (
             lambda data: data[:-60] + bytes([data[-60] ^ 1]) + data[-59:],
-            "after 3 whole records: expected a record with checksum",
+            "after 3 intact records: expected a record with checksum",
         ),
     ],
     ids=["record", "header", "flipped"],
@@ -353,7 +370,7 @@ def test_check_against_other_records_says_of_each_why(compare: Compare, tmp_path
     assert "record 2: expected the request with its answer, got no answer" in found
     assert "record 3: input 'x': expected float32, got object" in found
     assert "record 5: expected a predict_log, got a record of another kind" in found
-    assert "record 6: expected a PredictionLog message" in found
+    assert "record 6: expected a PredictionLog protocol buffer" in found
 
 
 def test_read_of_a_declared_shape_without_values_is_refused(compare: Compare, tmp_path: Path) -> None:

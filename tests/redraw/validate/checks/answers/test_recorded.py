@@ -52,5 +52,6 @@ def test_compare_answers_names_how_rows_were_asked_that_differ(answer: Answer, w
 def test_compare_answers_of_an_original_that_varies_says_so() -> None:
     problems, _ = compared(lambda x: x * 2, Original(drift=1e-4))
     assert [
-        problem.startswith("the recorded graph itself varies: ('serve', 'y')") for problem in problems
+        problem.startswith("the answers of the recorded graph itself vary: ('serve', 'y')")
+        for problem in problems
     ] == [True]

@@ -31,7 +31,7 @@ def test_measure_puts_the_figures_of_each_batch_size_into_an_attachment(subject_
 
 def test_measure_nothing_makes_no_attachment(subject_of: SubjectOf) -> None:
     subject = subject_of()
-    assert check_latency(subject).found == "no signature has rows"
+    assert check_latency(subject).found == "no signature has a batch dimension"
     assert subject.attachments == {}
 
 

@@ -12,7 +12,7 @@ SubjectOf = Callable[..., Subject]
 def test_examine_rows_that_stand_alone_passes(subject_of: SubjectOf) -> None:
     check = check_row_independence(subject_of("good", "lengths", "padded", "looked_up"))
     assert check.status == "passed", check.found
-    assert "'good': the answers of 5 rows depend on nothing else" in check.found
+    assert "'good': each of 5 rows gets the same answer alone and in batches" in check.found
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_examine_rows_that_stand_alone_passes(subject_of: SubjectOf) -> None:
         ("normalised", "in a batch of 2, output 'y', golden row"),
         # Seen only by a batch that no golden example is as large as.
         ("scaled_by_extreme", "in a batch of 32, output 'y', golden row"),
-        ("first_row", "output 'y' has shape [1, 4]: not a row for each"),
+        ("first_row", "output 'y' has shape [1, 4]: expected one row for each"),
         ("five_rows", "INVALID_ARGUMENT: Incompatible shapes"),
     ],
 )
@@ -43,4 +43,4 @@ def test_examine_one_golden_row_still_sees_the_batch(subject_of: SubjectOf) -> N
 def test_examine_declared_sampler_is_left_out_by_name(subject_of: SubjectOf) -> None:
     check = check_row_independence(subject_of("sampled", "good", stateful_ops=("RngReadAndSkip",)))
     assert check.status == "passed"
-    assert "'sampled' is not asked, for its answers vary: RngReadAndSkip" in check.found
+    assert "'sampled' is not compared, because its answers vary: RngReadAndSkip" in check.found

@@ -95,7 +95,7 @@ def test_replay_file_that_is_cut_off_fails_wherever_it_is(warmed: Warmed, path: 
         path.write_bytes(whole[:size])
         check = check_warm_up(subject)
         assert check.status == "failed"
-        assert f"after {int(size > len(whole) // 2)} whole records: expected" in check.found
+        assert f"after {int(size > len(whole) // 2)} intact records: expected" in check.found
 
 
 def test_replay_file_with_any_byte_changed_fails_by_its_checksum(warmed: Warmed, path: Path) -> None:

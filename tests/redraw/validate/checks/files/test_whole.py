@@ -18,7 +18,7 @@ def test_files_whole_missing_file_is_named(name: str, hand_made, run_check: RunC
     (hand_made.folder / name).unlink()
     check = run_check("files-whole", hand_made.as_written(exported))
     assert check.status == "failed"
-    assert f"no {name}" in check.found
+    assert f"{name} is missing" in check.found
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", INDEX, DATA])
@@ -34,11 +34,11 @@ def test_files_whole_truncated_file_is_named(name: str, hand_made, run_check: Ru
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("notes.txt", "notes.txt belongs to no SavedModel"),
-        ("assets.extra/model.sig", "assets.extra/model.sig belongs to no SavedModel"),
-        ("model.sig.old", "model.sig.old belongs to no SavedModel"),
-        ("keras_metadata.pb", "keras_metadata.pb belongs to no SavedModel"),
-        ("assets.extra/other", "assets.extra/other belongs to no SavedModel"),
+        ("notes.txt", "notes.txt is not a file of a SavedModel"),
+        ("assets.extra/model.sig", "assets.extra/model.sig is not a file of a SavedModel"),
+        ("model.sig.old", "model.sig.old is not a file of a SavedModel"),
+        ("keras_metadata.pb", "keras_metadata.pb is not a file of a SavedModel"),
+        ("assets.extra/other", "assets.extra/other is not a file of a SavedModel"),
         ("variables/variables.data-00000-of-00002", "is not one of the 1 data files"),
     ],
 )
@@ -74,14 +74,14 @@ def test_files_whole_symbolic_link_is_named(target: str, hand_made, run_check: R
 def test_files_whole_pipe_is_named(hand_made, run_check: RunCheck) -> None:
     exported = hand_made.write()
     os.mkfifo(hand_made.folder / "pipe")
-    assert "pipe is no regular file" in run_check("files-whole", hand_made.as_written(exported)).found
+    assert "pipe is not a regular file" in run_check("files-whole", hand_made.as_written(exported)).found
 
 
 def test_files_whole_no_folder_is_said(hand_made, run_check: RunCheck) -> None:
     exported: ExportedModel = hand_made.write()
     subject = hand_made.as_written(exported)
     subject.folder = hand_made.root / "gone"
-    assert run_check("files-whole", subject).found.endswith("gone is no folder")
+    assert run_check("files-whole", subject).found.endswith("gone is not a folder")
     assert run_check("digest", subject).found == "digest no folder"
 
 

@@ -80,7 +80,7 @@ def test_method_names_fixed_batch_is_named(kind: str, hand_made, run_check: RunC
     (info,) = getattr(default(hand_made), kind).values()
     info.tensor_shape.dim[0].size = 1
     found = run_check("method-names", hand_made.subject()).found
-    assert "has no free batch dimension: float32 [1, 4]" in found
+    assert "has no batch dimension (None first): float32 [1, 4]" in found
 
 
 STRING, FLOAT = 7, 1
@@ -93,9 +93,9 @@ STRING, FLOAT = 7, 1
         ({"scores": FLOAT}, ""),
         (
             {"classes": FLOAT, "scores": STRING},
-            "output 'classes': tensorflow/serving/classify promises string",
+            "output 'classes': tensorflow/serving/classify requires string",
         ),
-        ({"y": FLOAT}, "output 'y': tensorflow/serving/classify promises none but classes and scores"),
+        ({"y": FLOAT}, "output 'y': tensorflow/serving/classify requires only classes and scores"),
     ],
 )
 def test_method_names_classify_is_held_to_its_promise(
@@ -155,14 +155,14 @@ def live(hand_made) -> Callable[..., LiveVersion]:
         ({"x": FLOATS}, {"y": TensorSpec("float32", (None, None))}, ""),
         ({"x": TensorSpec("float32", (7, 4))}, {"y": FLOATS}, ""),
         ({"image": FLOATS}, {"y": FLOATS}, "input 'image' is gone or renamed"),
-        ({}, {"y": FLOATS}, "input 'x' is new, and no client sends it"),
+        ({}, {"y": FLOATS}, "input 'x' is new, and existing clients do not send it"),
         (
             {"x": TensorSpec("float64", (None, 4))},
             {"y": FLOATS},
-            "input 'x' took float64 [None, 4], and takes",
+            "input 'x' was float64 [None, 4], and is now",
         ),
-        ({"x": TensorSpec("float32", (None, None))}, {"y": FLOATS}, "input 'x' took float32 [None, None]"),
-        ({"x": TensorSpec("float32", (None,))}, {"y": FLOATS}, "input 'x' took float32 [None], and"),
+        ({"x": TensorSpec("float32", (None, None))}, {"y": FLOATS}, "input 'x' was float32 [None, None]"),
+        ({"x": TensorSpec("float32", (None,))}, {"y": FLOATS}, "input 'x' was float32 [None], and"),
         ({"x": FLOATS}, {"y": FLOATS, "z": FLOATS}, "output 'z' is gone or renamed"),
         ({"x": FLOATS}, {"y": TensorSpec("int64", (None, 4))}, "output 'y' was int64 [None, 4], and is"),
         ({"x": FLOATS}, {"y": TensorSpec("float32", (5, 4))}, "output 'y' was float32 [5, 4], and is"),
@@ -188,7 +188,7 @@ def test_live_signatures_wanted_break_passes_and_is_told(
     subject = hand_made.subject(live({"x": FLOATS}, {"y": FLOATS}, gone=gone), "nobody asks it")
     check = run_check("live-signatures", subject)
     assert check.status == "passed"
-    assert check.found == "breaking, and wanted (nobody asks it): signature 'gone' is gone"
+    assert check.found == "breaking changes, allowed (nobody asks it): signature 'gone' is gone"
 
 
 def test_live_signatures_new_input_with_a_default_passes(
@@ -202,7 +202,7 @@ def test_live_signatures_new_input_with_a_default_passes(
     ("filename", "problem"),
     [
         ("/etc/hostname", "asset '/etc/hostname' is an absolute path"),
-        ("../saved_model.pb", "asset '../saved_model.pb' leaves the folder"),
+        ("../saved_model.pb", "asset '../saved_model.pb' is a path outside of assets/"),
         ("words.txt", "asset 'words.txt' is missing"),
     ],
 )
@@ -244,20 +244,20 @@ def test_assets_other_vocabulary_is_named(
 
 def test_assets_unread_file_is_named(hand_made, run_check: RunCheck) -> None:
     hand_made.files["assets/left.txt"] = b"left"
-    assert run_check("assets", hand_made.subject()).found == "assets/left.txt is read by nothing"
+    assert run_check("assets", hand_made.subject()).found == "the graph does not read assets/left.txt"
 
 
 def test_assets_fed_to_no_tensor_is_named(hand_made, run_check: RunCheck) -> None:
     hand_made.meta.asset_file_def.add(filename="a").tensor_info.name = "gone:0"
     hand_made.files["assets/a"] = b"a"
-    assert "is fed to 'gone:0'" in run_check("assets", hand_made.subject()).found
+    assert "belongs to the tensor 'gone:0'" in run_check("assets", hand_made.subject()).found
 
 
 def test_size_budget_over_its_bounds_is_named(hand_made, run_check: RunCheck) -> None:
     size = hand_made.write().size_bytes
     hand_made.definition.budget = Budget(size_bytes=size - 1, variables=7)
     found = run_check("size-budget", hand_made.subject()).found
-    assert found == f"{size} bytes, 1 too many; 8 values in variables, 1 too many"
+    assert found == f"{size} bytes, 1 more than allowed; 8 values in variables, 1 more than allowed"
     hand_made.definition.budget = replace(hand_made.definition.budget, size_bytes=size, variables=8)
     assert run_check("size-budget", hand_made.subject()).status == "passed"
 

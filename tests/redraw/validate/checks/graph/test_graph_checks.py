@@ -134,8 +134,8 @@ def test_inference_ops_stateful_beside_a_functions_result_is_named(hand_made, ru
         ("ReadFile", "reads or writes files"),
         ("WriteFile", "reads or writes files"),
         ("TFRecordReaderV2", "reads or writes files"),
-        ("RpcClient", "speaks to other processes"),
-        ("_Send", "speaks to other processes"),
+        ("RpcClient", "communicates with other processes"),
+        ("_Send", "communicates with other processes"),
     ],
 )
 def test_host_code_reached_type_is_named(op: str, reason: str, hand_made, run_check: RunCheck) -> None:
@@ -187,7 +187,7 @@ def test_unreached_functions_left_in_is_named(hand_made, run_check: RunCheck) ->
     hand_made.add('name: "call" op: "loss" input: "y"')
     hand_made.answer_with("call:0")
     check = run_check("unreached-functions", hand_made.subject())
-    assert check.found == "nothing that serves calls 'train_step'"
+    assert check.found == "'train_step' is never called in serving"
 
 
 def test_unreached_functions_of_a_table_pass(hand_made, run_check: RunCheck) -> None:
@@ -201,7 +201,7 @@ def test_unreached_functions_of_a_table_pass(hand_made, run_check: RunCheck) -> 
 
 
 def test_accelerator_ops_and_notes_are_named_wherever_they_are(hand_made, run_check: RunCheck) -> None:
-    assert run_check("accelerator-ops", hand_made.subject()).found == "no operation and no note of these"
+    assert run_check("accelerator-ops", hand_made.subject()).found == "no such operation or attribute"
     noted = 'attr {{ key: "_XlaMustCompile" value {{ b: {} }} }}'
     hand_made.add_function("f", "a", "a", 'name: "inner" op: "CudnnRNNV3"')
     hand_made.add_function("CudnnOwn", "a", "a")
@@ -215,8 +215,8 @@ def test_accelerator_ops_and_notes_are_named_wherever_they_are(hand_made, run_ch
     check = run_check("accelerator-ops", hand_made.subject())
     assert check.status == "failed"
     for problem in (
-        "function f is to be compiled by XLA",
-        "Identity 'noted' is to be compiled by XLA",
+        "function f is marked for compilation by XLA",
+        "Identity 'noted' is marked for compilation by XLA",
         "TPUReplicate 'tpu' needs a TPU",
         "CudnnRNNV3 'inner' in function 'f' needs a GPU",
     ):
@@ -228,26 +228,29 @@ def test_accelerator_ops_and_notes_are_named_wherever_they_are(hand_made, run_ch
 def test_custom_ops_unknown_type_is_named(hand_made, run_check: RunCheck) -> None:
     hand_made.add_function("f", "a", "a", 'name: "own" op: "MyCompanyOp"')
     check = run_check("custom-ops", hand_made.subject())
-    assert check.found == "no release knows MyCompanyOp, as node 'own' in function 'f'"
+    assert check.found == "no TensorFlow release has the operation MyCompanyOp (node 'own' in function 'f')"
 
 
 @pytest.mark.parametrize(
     ("node", "problem"),
     [
-        ('name: "n" op: "FFTND"', "2.12 does not know FFTND, as node 'n'; the first that does is 2.15"),
-        ('name: "n" op: "RelayoutGrad"', "the first that does is 2.13"),
+        (
+            'name: "n" op: "FFTND"',
+            "does not have the operation FFTND (node 'n'); the first release with it is 2.15",
+        ),
+        ('name: "n" op: "RelayoutGrad"', "the first release with it is 2.13"),
         (
             'name: "n" op: "BatchMatMulV2" attr { key: "grad_x" value { b: true } }',
-            "does not know the attribute 'grad_x'; the first that does is 2.16",
+            "does not have the attribute 'grad_x'; the first release that does is 2.16",
         ),
         (
             'name: "n" op: "AsString" attr { key: "T" value { type: DT_STRING } }',
-            "does not take string for the attribute 'T'; the first that does is 2.13",
+            "does not accept string for the attribute 'T'; the first release that does is 2.13",
         ),
         ('name: "n" op: "BatchFFT"', "refuses BatchFFT 'n' in graphs of version 15 or later"),
         (
             'name: "n" op: "MatMul" attr { key: "T" value { type: DT_STRING } }',
-            "does not take string for the attribute 'T'; no release that is known does",
+            "does not accept string for the attribute 'T'; no release that Redraw knows does",
         ),
     ],
 )
@@ -279,7 +282,7 @@ def test_serving_runtime_known_use_passes(node: str, release: str, hand_made, ru
 
 @pytest.mark.parametrize(
     ("producer", "min_consumer", "problem"),
-    [(99999, 12, "later than TensorFlow 2.21"), (1395, 2000, "demands a reader of version 2000")],
+    [(99999, 12, "later than that of TensorFlow 2.21"), (1395, 2000, "needs graph version 2000")],
 )
 def test_serving_runtime_foreign_graph_version_is_named(
     producer: int, min_consumer: int, problem: str, hand_made, run_check: RunCheck
@@ -292,10 +295,10 @@ def test_serving_runtime_foreign_graph_version_is_named(
 @pytest.mark.parametrize(
     ("node", "problem"),
     [
-        ('name: "n" op: "DecodeJxl"', "TensorFlow 2.20 does not know DecodeJxl"),
+        ('name: "n" op: "DecodeJxl"', "TensorFlow 2.20 does not have the operation DecodeJxl"),
         (
             'name: "n" op: "TensorListGetItem" attr { key: "Tshape" value { type: DT_INT64 } }',
-            "TensorFlow 2.20 does not know the attribute 'Tshape'; the first that does is 2.21",
+            "TensorFlow 2.20 does not have the attribute 'Tshape'; the first release that does is 2.21",
         ),
     ],
 )
@@ -309,7 +312,7 @@ def test_serving_runtime_default_newer_than_any_server_is_named(
 
 def test_serving_runtime_without_op_list_is_not_run(hand_made, run_check: RunCheck) -> None:
     hand_made.definition.serving_runtime = "1.15"
-    with pytest.raises(CannotRun, match="op lists for 2.12"):
+    with pytest.raises(CannotRun, match="only the operations of TensorFlow 2.12"):
         run_check("serving-runtime", hand_made.subject())
 
 

@@ -101,22 +101,24 @@ def test_layers_are_compared_with_what_they_learned(
 def test_without_layers_on_one_side_none_is_compared(compare: Compared, saved: Path) -> None:
     nothing = "no layer compared: "
     here = compare(network())
-    assert here.found == f"{nothing}a checkpoint of the format tensor_bundle says nothing of them here"
-    assert compare(None, saved).found == f"{nothing}the definition draws none of Keras"
+    assert here.found == f"{nothing}this checkpoint (format tensor_bundle) does not describe its layers"
+    assert compare(None, saved).found == f"{nothing}the definition has no Keras layers"
     assert here.status == "passed"
 
 
 def test_names_that_another_writer_understands_otherwise_are_unclear(compare: Compared) -> None:
     check = compare(network("hard_sigmoid"))
     assert check.status == "failed"
-    assert "layer 'hidden' (Activation), activation: Keras 2 computes another hard_sigmoid" in check.found
+    assert (
+        "layer 'hidden' (Activation), activation: the definition uses hard_sigmoid of Keras 3" in check.found
+    )
 
 
 def test_files_that_only_code_reads_are_named(compare: Compared, saved: Path, tmp_path: Path) -> None:
     path = with_member(saved, tmp_path / "own.keras", "assets/hidden/words.bin", b"x")
     check = compare(network(), path)
     assert check.status == "failed"
-    assert "the file keeps assets/hidden/words.bin, which only the code of a layer reads" in check.found
+    assert "the file has assets/hidden/words.bin, which only the layer's own code can read" in check.found
 
 
 def test_configuration_that_cannot_be_read_is_no_comparison(

@@ -100,5 +100,5 @@ def test_table_of_a_file_is_compared_with_the_table_of_the_checkpoint(
         prefix = tf.train.Checkpoint(table=table).save(str(tmp_path / f"model-{number}"))
         found.append([*differing_tables(graph, open_checkpoint(Path(prefix)), assets)])
     assert [len(problems) for problems in found] == [0, 1, 1, 0]
-    assert f"b'b' is {saved['b']} in it, and 9 in the checkpoint's" in found[1][0]
-    assert "b'd' is None in it, and 2 in the checkpoint's" in found[2][0]
+    assert f"b'b' is {saved['b']} in the export, and 9 in the checkpoint's" in found[1][0]
+    assert "b'd' is None in the export, and 2 in the checkpoint's" in found[2][0]
