@@ -22,7 +22,7 @@ RECORDED = {"a": np.float32([1, 2, 3]), "b": np.int64([1, 2, 3])}
         ({"a": np.float32([1, 2, 3.125])}, [], 0.125),
         (
             {"a": np.float32([math.nan, 2.5, math.inf])},
-            ["output 'a': 2 of 3 values are finite only on one side"],
+            ["output 'a': 2 of 3 values are finite in only one of the two answers"],
             0.5,
         ),
         ({"a": np.float32([1, 2])}, ["output 'a': shape [2] instead of [3]"], 0.0),

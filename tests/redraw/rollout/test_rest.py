@@ -18,7 +18,7 @@ from redraw.rollout.rest import KServeClient, RestClient, _reshaped, decode_colu
 VERSION = 2025030112000000
 TARGET = Target(model="Digits 2", version=VERSION)
 V1, V2 = "/v1/models/Digits%202", "/v2/models/Digits%202"
-UNNAMED = Look(state="loaded", received="a model that is ready, of a version that it does not say")
+UNNAMED = Look(state="loaded", received="a model that is ready, whose version is unknown")
 NOT_THERE = Reply(status=404, value={"error": "none here"})
 
 Serve = Callable[[Mapping[str, Any]], list[tuple[str, Any]]]
@@ -223,7 +223,7 @@ def test_states_of_versions_are_read_as_far_as_they_are_versions() -> None:
     ("reply", "said"),
     [
         (Reply(status=500, value={"error": "broken"}), "HTTP status 500: broken"),
-        (Reply(status=200, value=[]), "an answer that is no JSON object"),
+        (Reply(status=200, value=[]), "an answer that is not a JSON object"),
         (Reply(status=200, value={"model_version_status": {}}), "an answer without model_version_status"),
     ],
 )

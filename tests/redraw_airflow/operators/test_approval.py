@@ -329,7 +329,9 @@ def test_describe_release_has_the_size_in_a_unit_that_suits_it(size: int, text: 
     assert f"| Size | {text} |" in body
 
 
-@pytest.mark.parametrize(("make_live", "effect"), [(True, "it becomes live, unless"), (False, "nothing")])
+@pytest.mark.parametrize(
+    ("make_live", "effect"), [(True, "this version becomes live, unless"), (False, "nothing")]
+)
 def test_describe_release_says_what_becomes_live_if_it_is_approved(make_live: bool, effect: str) -> None:
     body = describe_release(EXPORT, REPORT, "gs://models", make_live=make_live).body
 
