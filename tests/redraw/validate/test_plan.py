@@ -2,10 +2,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from redraw.records import Check, ExportedModel
+from redraw.validate.outcome import CannotRun
 from redraw.validate.plan import PLAN, PlannedCheck
 from redraw.validate.subject.subject import Subject
 from redraw.validate.validator import examine
@@ -30,6 +33,22 @@ STATIC = [
     "size-budget",
     "assets",
 ]
+
+# What depends on the graph and the definition alone.
+OF_GRAPH = {
+    "serve-tag",
+    "method-names",
+    "custom-ops",
+    "accelerator-ops",
+    "host-code",
+    "unreached-functions",
+    "inference-ops",
+    "signatures",
+    "serving-runtime",
+    "graphs-compared",
+    "latency-budget",
+}
+PASSED = Check(name="", status="passed", looked_at="it", expected="this", found="this")
 
 RunCheck = Callable[[str, Subject], Check]
 
@@ -75,6 +94,87 @@ def test_examine_waived_failure_passes_only_where_a_person_may_know_better(
     for name, passed in (("file-configuration", True), ("size-budget", False)):
         report = examine(hand_made.subject(), {name: "it is wanted"}, [PlannedCheck(name, "")])
         assert (report.passed, bool(report.checks[0].waived)) == (passed, passed)
+
+
+def repeats(check: Check) -> bool:
+    """Whether it says that it looked at another export."""
+    return check.looked_at == "it, of an export with the same saved_model.pb"
+
+
+def test_examine_next_export_of_a_graph_repeats_what_follows_from_the_graph_alone(
+    hand_made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PlannedCheck, "run", lambda planned, _: replace(PASSED, name=planned.name))
+    subject = hand_made.subject()
+    first, again = ([examine(subject, {}, [planned]).checks[0] for planned in PLAN] for _ in range(2))
+    assert not any(map(repeats, first))
+    assert {check.name for check in again if repeats(check)} == OF_GRAPH
+
+
+def test_examine_repeats_no_failure_nothing_next_to_a_live_version_and_what_is_attached(
+    hand_made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = "failed"
+
+    def run(planned: PlannedCheck, subject: Subject) -> Check:
+        subject.attachments["graphs.json"] = status
+        return replace(PASSED, name=planned.name, status=status)
+
+    monkeypatch.setattr(PlannedCheck, "run", run)
+    plan, export = [PlannedCheck("graphs-compared", "", of_graph=True)], hand_made.subject()
+    version: Any = SimpleNamespace(release=SimpleNamespace(version=7))
+
+    def repeated(live: Any = None) -> tuple[bool, dict[str, str]]:
+        subject = replace(export, live=live, attachments={"weights.json": "of this export"})
+        check = examine(subject, {}, plan).checks[0]
+        del subject.attachments["weights.json"]
+        return repeats(check), subject.attachments
+
+    assert not repeated()[0]
+    status = "passed"
+    assert not repeated(version)[0]
+    assert not repeated()[0]
+    status = "of the graph now"
+    assert repeated() == (True, {"graphs.json": "passed"})
+    assert not repeated(version)[0]
+
+
+def test_examine_check_that_needs_another_is_skipped_unless_that_passed(
+    hand_made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"digest": "failed", "serve-tag": "passed"}
+    monkeypatch.setattr(
+        PlannedCheck,
+        "run",
+        lambda planned, _: replace(PASSED, name=planned.name, status=states.get(planned.name, "passed")),
+    )
+    plan = [PlannedCheck(name, "") for name in states]
+    plan += [PlannedCheck("loads", "", ("digest",)), PlannedCheck("warm-up", "", ("serve-tag",))]
+    report = examine(hand_made.subject(), {"loads": "tried by hand"}, plan)
+    assert [check.status for check in report.checks] == ["failed", "passed", "not_run", "passed"]
+    assert report.checks[2].found == "not run: it needs the check digest, which did not pass"
+    assert (report.passed, report.checks[2].waived) == (False, "tried by hand")
+
+
+@pytest.mark.parametrize(
+    ("excused", "waivers", "waived"),
+    [
+        ("", {}, ""),
+        ("no GPU here", {}, "no GPU here"),
+        ("no GPU here", {"warm-up": "tried by hand"}, "tried by hand"),
+    ],
+)
+def test_examine_check_that_cannot_run_passes_if_that_is_excused_or_waived(
+    excused: str, waivers: dict[str, str], waived: str, hand_made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object) -> Check:
+        raise CannotRun("it lacks a GPU", "Add one.", excused=excused)
+
+    monkeypatch.setattr(PlannedCheck, "run", run)
+    report = examine(hand_made.subject(), waivers, [PlannedCheck("warm-up", "")])
+    (check,) = report.checks
+    assert (check.status, check.found, check.advice) == ("not_run", "not run: it lacks a GPU", "Add one.")
+    assert (report.passed, check.waived) == (bool(waived), waived)
 
 
 def test_check_real_export_without_tensorflow_passes(mnist_export: ExportedModel) -> None:

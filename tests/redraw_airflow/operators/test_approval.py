@@ -315,3 +315,43 @@ def test_describe_release_says_once_why_a_check_was_not_run() -> None:
     body = describe_release(EXPORT, replace(REPORT, checks=(check,)), "gs://models", make_live=True).body
 
     assert "- **warm-up** not run, waived: there is no live version" in body.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(500, "0.5 kB"), (1_000, "1 kB"), (1_000_000, "1 MB"), (999_000, "999 kB"), (1_000_000_000, "1 GB")],
+)
+def test_describe_release_has_the_size_in_a_unit_that_suits_it(size: int, text: str) -> None:
+    body = describe_release(
+        replace(EXPORT, size_bytes=size), REPORT, "gs://models", make_live=False
+    ).body.splitlines()
+
+    assert f"| Size | {text} |" in body
+
+
+@pytest.mark.parametrize(
+    ("make_live", "effect"), [(True, "this version becomes live, unless"), (False, "nothing")]
+)
+def test_describe_release_says_what_becomes_live_if_it_is_approved(make_live: bool, effect: str) -> None:
+    body = describe_release(EXPORT, REPORT, "gs://models", make_live=make_live).body
+
+    assert f"| If you approve | {effect}" in body
+
+
+def test_describe_release_without_a_live_version_or_metrics_says_so() -> None:
+    export = replace(EXPORT, checkpoint=replace(CHECKPOINT, metrics={}))
+    report = replace(REPORT, against=None, allow_breaking="the client is gone")
+
+    lines = describe_release(export, report, "gs://models", make_live=True).body.splitlines()
+
+    assert "| Live now | no version |" in lines
+    assert "| Metrics of the checkpoint | none measured |" in lines
+    assert "A breaking change of signatures was allowed: the client is gone" in lines
+
+
+def test_describe_batch_of_as_many_as_a_person_reads_leaves_none_out() -> None:
+    rows = [{"step": step, "trained_at": "2026", "uri": f"gs://c/{step}"} for step in range(100)]
+
+    body = describe_batch("mnist", "gs://models", rows).body
+
+    assert body.splitlines()[-1] == "| 99 | 2026 | gs://c/99 |"

@@ -47,6 +47,7 @@ def test_draw_chart_lays_out_the_oldest_left_and_one_alone_in_the_middle() -> No
     assert chart is not None
     assert [(point.x, point.been_live) for point in chart.points] == [(80, True), (272, False), (464, True)]
     assert (chart.lowest, chart.highest, chart.strip) == ("0.1", "0.3", 192)
+    assert (chart.left, chart.right) == (80, 464)
     assert ticks(chart) == ["0.1", "0.15", "0.2", "0.25", "0.3"]
     assert (chart.path, chart.live_path) == ("M80 100L272 172L464 28", "M80 100L464 28")
     assert [tick.y for tick in chart.ticks] == [172, 136, 100, 64, 28]
