@@ -204,7 +204,7 @@ def test_plan_of_steps_that_the_catalogue_lacks_fails_if_a_person_named_them(
     python = prints(CheckpointList(model="mnist", checkpoints=(CHECKPOINT,)))
 
     with pytest.raises(
-        AirflowFailException, match="^steps: expected steps of the catalogue, got 7, of which"
+        AirflowFailException, match="^steps: expected steps of the catalogue, got 7, for which"
     ):
         plan(context, python, steps=[1000, 7])
     assert context["ti"].pushed["failure"]["error"] == "CheckpointNotFound"

@@ -59,8 +59,11 @@ def test_newest_in_state_file_is_a_name_in_its_folder(path: str, name: str, tmp_
     ("text", "message"),
     [
         ("", "model_checkpoint_path, got none"),
-        ("model_checkpoint_path 7", "a text with model_checkpoint_path, got b'model_checkpoint_path 7'"),
-        (b"\xff\xfe", "a text with model_checkpoint_path"),
+        (
+            "model_checkpoint_path 7",
+            "a text protocol buffer with model_checkpoint_path, got b'model_checkpoint_path 7'",
+        ),
+        (b"\xff\xfe", "a text protocol buffer with model_checkpoint_path"),
         (f"# {'x' * STATE_BYTES}", f"at most {STATE_BYTES} bytes, got more"),
     ],
 )

@@ -78,7 +78,11 @@ def test_show_models_lists_them_whatever_is_broken(
 
     assert answer.status_code == 200
     assert problem in answer.text
-    for said in ("A good one.", "our_first.unclosed: cannot be read", "expected one definition, got two"):
+    for said in (
+        "A good one.",
+        "our_first.unclosed: the file cannot be read",
+        "expected one definition, got two",
+    ):
         assert said in answer.text
     assert "our_missing" in answer.text
     assert "approval" in answer.text
