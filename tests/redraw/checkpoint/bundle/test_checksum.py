@@ -71,9 +71,9 @@ def test_checksum_of_variants_is_the_same_however_they_are_cut(cut: int) -> None
 def test_checksum_of_strings_that_end_elsewhere_says_where(cut: int) -> None:
     content, _ = strings(b"a", b"bc")
     messages = [
-        "the lengths of 2 more strings",
-        "the lengths of 1 more strings",
-        *["the lengths of 0 more strings"] * 4,
+        "2 more string lengths",
+        "1 more string lengths",
+        *["0 more string lengths"] * 4,
         *(f"add up to the tensor's size, got {missing}" for missing in ("+3", "+2", "+1")),
         None,
         "add up to the tensor's size, got -1",
@@ -96,7 +96,7 @@ def test_checksum_of_variants_that_end_elsewhere_says_where(cut: int) -> None:
         checksum = feed(VariantChecksum(2), content[:size], cut)
         with pytest.raises(MalformedError, match=f"expected {missing} more variants"):
             checksum.finish()
-    with pytest.raises(MalformedError, match="expected the end of the tensor, got 3 bytes more"):
+    with pytest.raises(MalformedError, match="expected the end of the tensor, got 3 more bytes"):
         feed(VariantChecksum(2), content + b"abc")
 
 
@@ -118,7 +118,7 @@ def test_checksum_of_a_string_that_is_longer_than_the_tensor_fails(limit: int, f
     if fits:
         feed(StringChecksum(1, limit), content).finish()
     else:
-        with pytest.raises(MalformedError, match="strings of at most 2 bytes, got one of 3"):
+        with pytest.raises(MalformedError, match="strings of at most 2 bytes, got a string of 3 bytes"):
             feed(StringChecksum(1, limit), content)
 
 

@@ -157,7 +157,7 @@ DAMAGED = {
     ),
     "block_that_ends_in_the_footer": (
         GOOD[:-FOOTER_SIZE] + with_magic((encode_varint(ROOM - 4) + b"\x05\0\x08").ljust(40, b"\0")),
-        f"to end by {ROOM}, got 5 bytes at {ROOM - 4}",
+        f"to end by {ROOM}, got 5 bytes at offset {ROOM - 4}",
     ),
     "flipped_bit": (bytes([GOOD[0] ^ 1]) + GOOD[1:], "the checksum"),
     "unknown_compression": (table(block(entry(0, b"a")), kind=2), "compression 2"),

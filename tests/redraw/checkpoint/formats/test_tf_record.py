@@ -63,7 +63,7 @@ def test_read_records_of_a_file_that_is_cut_off_gives_the_whole_ones_before() ->
     for size in range(len(content) + 1):
         whole = sum(end <= size for end in ends) - 1
         assert read_on(content[:size]) == (RECORDS[:whole], size not in ends)
-    with pytest.raises(MalformedError, match="a record of 3 bytes, got a file that ends 2 bytes earlier"):
+    with pytest.raises(MalformedError, match="a record of 3 bytes, got a file that is 2 bytes too short"):
         list(read_records(framed(b"abc")[:-2]))
 
 

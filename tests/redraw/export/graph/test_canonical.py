@@ -117,7 +117,7 @@ def test_make_canonical_leaves_what_a_server_needs() -> None:
 @pytest.mark.parametrize("op", ["PyFunc", "PyFuncStateless", "EagerPyFunc"])
 def test_make_canonical_of_a_call_of_python_names_it(op: str) -> None:
     graph = graph_of(f'node {{ name: "y" op: "C" {calls("f")} }}', function("f", f'name: "p" op: "{op}"'))
-    with pytest.raises(InvalidDefinition, match=rf"operation 'p'.*got a call of Python \({op}\)"):
+    with pytest.raises(InvalidDefinition, match=rf"operation 'p'.*got a call of Python code \({op}\)"):
         make_canonical(graph)
     unused = graph_of(f'node {{ name: "y" op: "C" }} node {{ name: "p" op: "{op}" }}', "")
     make_canonical(unused)
