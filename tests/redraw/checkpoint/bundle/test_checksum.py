@@ -74,9 +74,9 @@ def test_checksum_of_strings_that_end_elsewhere_says_where(cut: int) -> None:
         "2 more string lengths",
         "1 more string lengths",
         *["0 more string lengths"] * 4,
-        *(f"add up to the tensor's size, got {missing}" for missing in ("+3", "+2", "+1")),
+        *(f"add up to the tensor's bytes, got a difference of {missing}" for missing in ("+3", "+2", "+1")),
         None,
-        "add up to the tensor's size, got -1",
+        "add up to the tensor's bytes, got a difference of -1",
     ]
     for size, message in enumerate(messages):
         checksum = feed(StringChecksum(2, 9), (content + b"x")[:size], cut)
