@@ -658,6 +658,19 @@ def test_rollout_that_fails_rolls_back_and_says_so(
 
 
 @pytest.mark.usefixtures("_loadable")
+def test_rollout_that_fails_without_recorded_answers_says_so_unless_it_rolls_back(
+    bucket: str, publish_into: Publish, server: ModelServer
+) -> None:
+    publish_into(bucket, golden=None)
+    after = publish_into(bucket, month=2, golden=None)
+    message, _ = failure(after, server.grpc)
+    assert message.endswith("published without golden.json")
+    message, report = failure(after, server.grpc, on_failure="roll-back")
+    assert report.note.endswith("published without golden.json")
+    assert message.endswith("is live again.")
+
+
+@pytest.mark.usefixtures("_loadable")
 def test_rollout_that_fails_leaves_the_pointer_unless_it_is_asked_to_roll_back(
     two_versions: tuple[Release, Release], server: ModelServer
 ) -> None:
