@@ -21,6 +21,7 @@ from redraw.errors import (
     DiskFull,
     InvalidRequest,
     StorageUnavailable,
+    UnknownModel,
 )
 from redraw.export.export import Exporter
 from redraw.export.source import open_origin
@@ -509,6 +510,13 @@ def test_reexport_into_a_bucket_that_is_not_there_fails_as_a_whole(
 ) -> None:
     with pytest.raises(BucketNotFound):
         reexport(trained_line, bucket="gs://redraw-nowhere")
+
+
+def test_reexport_of_a_model_without_a_definition_fails_as_a_whole(
+    reexport: Callable[..., ReexportReport], trained_line: Checkpoint
+) -> None:
+    with pytest.raises(UnknownModel):
+        reexport(trained_line, model="nobody_s_model")
 
 
 @pytest.mark.parametrize("waive", ["graph-size", "no-such-check=because"])
