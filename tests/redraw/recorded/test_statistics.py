@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,21 @@ def test_average_of_any_form_is_found_and_served(kind: str, resource: bool) -> N
         "ReadVariableOp" if resource else "Identity",
         "kept:0",
     )
+
+
+def test_statistics_that_are_not_served_or_ambiguous_keep_no_other_from_its_average() -> None:
+    graph = centred(lambda kept, mean: tf1.assign(kept, kept * 0.9 + mean * 0.1), True)
+    found = averages_of(graph)
+    (average,) = found["mean:0"]
+    unserved, ambiguous = f"{average.assignment}:0", "answer:0"
+    first = {
+        unserved: [replace(average, statistic=unserved)],
+        ambiguous: [replace(average, statistic=ambiguous, variable=name) for name in ("one", "two")],
+    }
+    done, used, refused = serve_averages(graph, ["answer:0"], first | found)
+    assert [replacement.tensor for replacement in done] == ["mean:0"]
+    assert used == [average]
+    assert refused == ["'answer:0' has several moving averages ('one', 'two')"]
 
 
 NOT_KEPT: dict[str, Update] = {
