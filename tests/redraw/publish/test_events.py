@@ -18,6 +18,7 @@ import pytest
 from redraw.publish.bucket.layout import encode_record, read_release, release_name
 from redraw.publish.changes import list_events
 from redraw.publish.events import deliver
+from redraw.publish.events.webhooks import Webhook
 from redraw.publish.live.pin import pin_version
 from redraw.publish.live.set_live import change_live
 from redraw.publish.prune.prune import prune_versions
@@ -386,6 +387,14 @@ def test_secret_of_any_text_signs(bucket: str, make_export: Any, hook: Hook, ser
     (request,) = server.received
     assert request.is_signed(b"plain text")
     assert abs(time.time() - int(request.headers["webhook-timestamp"])) < 60
+
+
+def test_webhook_shows_neither_its_url_nor_its_secret() -> None:
+    webhook = Webhook(name="team", url="https://hooks.example/T0KEN", secret=SECRET)
+    assert webhook.label == "webhook team (hooks.example)"
+    for shown in (repr(webhook), str(webhook), webhook.label):
+        assert "T0KEN" not in shown
+        assert SECRET not in shown
 
 
 def test_port_that_takes_a_connection_and_answers_nothing_is_given_up(
